@@ -1,0 +1,1 @@
+//! Crash-style commands: text in, a document out.

@@ -1,0 +1,25 @@
+//! Names, types and lines, from whatever there is.
+//!
+//! Every source ends in the same two models: [`Types`] (BTF today, DWARF beside it) and
+//! [`Symbols`] (kallsyms out of the dump, an ELF symbol table). Nothing above this floor knows
+//! which of them answered.
+
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::cast_possible_truncation
+    )
+)]
+
+mod symbols;
+mod types;
+
+pub use symbols::{Symbol, SymbolRef, SymbolTable, Symbols};
+pub use types::{
+    Compound, Enumerator, Kind, Member, MemberDef, Tag, Type, TypeDef, TypeError, TypeId,
+    TypeSource, Types,
+};

@@ -1,0 +1,35 @@
+//! A file becomes physical memory.
+//!
+//! [`Dump::open`] recognises the format, maps the file and reads its headers, nothing more; pages
+//! are found and decompressed when they are asked for. Above this floor there are no file formats,
+//! only [`PhysicalMemory`] and the notes that the crashed kernel left.
+
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::cast_possible_truncation
+    )
+)]
+
+mod addr;
+mod fault;
+mod text;
+
+pub use addr::{PAGE_SIZE, PhysAddr, VirtAddr};
+pub use fault::{At, Fault, Level, Why};
+pub use text::scrub;
+
+/// The memory of the machine that crashed.
+///
+/// One small trait under every format and over every test double.
+pub trait PhysicalMemory: Send + Sync {
+    /// Fills `buf` from `at` on. A read may cross pages.
+    ///
+    /// # Errors
+    /// A [`Fault`] that names the first byte which is not there and why; `buf` is then undefined.
+    fn read(&self, at: PhysAddr, buf: &mut [u8]) -> Result<(), Fault>;
+}

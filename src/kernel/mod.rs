@@ -1,0 +1,56 @@
+//! The kernel's own nouns as Rust: tasks, CPUs, modules, the log, lists and trees.
+//!
+//! Each noun probes the types once ("does `task_struct` have `__state` or `state`?") and then reads
+//! whole structs, picking members from the bytes. What a kernel lacks makes one field
+//! [`Unknown`], with the reason, never the noun.
+
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::cast_possible_truncation
+    )
+)]
+
+mod task;
+
+pub use task::{State, Task};
+
+use crate::object::ObjectError;
+
+/// A value, or the reason why it is not known: what stands behind every "–" on the screen.
+pub type Known<T> = Result<T, Unknown>;
+
+/// The reason why something is not known, as a sentence without its full stop.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unknown(pub Box<str>);
+
+impl Unknown {
+    /// With this reason.
+    #[must_use]
+    pub fn because(reason: impl Into<Box<str>>) -> Unknown {
+        Unknown(reason.into())
+    }
+}
+
+impl From<ObjectError> for Unknown {
+    fn from(error: ObjectError) -> Unknown {
+        Unknown(error.to_string().into())
+    }
+}
+
+impl From<crate::dump::Fault> for Unknown {
+    fn from(error: crate::dump::Fault) -> Unknown {
+        Unknown(error.to_string().into())
+    }
+}
+
+impl From<crate::debuginfo::TypeError> for Unknown {
+    fn from(error: crate::debuginfo::TypeError) -> Unknown {
+        Unknown(error.to_string().into())
+    }
+}

@@ -1,0 +1,107 @@
+//! Tasks: every thread of every process, and the idle task of every CPU.
+
+use super::Known;
+use crate::dump::VirtAddr;
+use std::fmt;
+use std::time::Duration;
+
+/// The state of a task, by the two letters that crash prints.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum State {
+    /// `RU`: running or runnable.
+    Running,
+    /// `IN`: interruptible sleep.
+    Interruptible,
+    /// `UN`: uninterruptible sleep.
+    Uninterruptible,
+    /// `ID`: idle kernel thread (`TASK_IDLE`).
+    Idle,
+    /// `ST`: stopped.
+    Stopped,
+    /// `TR`: stopped by a tracer.
+    Traced,
+    /// `ZO`: exited, not yet waited for.
+    Zombie,
+    /// `DE`: dead.
+    Dead,
+    /// `NE`: new.
+    New,
+    /// `PA`: parked.
+    Parked,
+    /// `WA`: waking.
+    Waking,
+    /// A combination of bits that has no letters.
+    Other(u64),
+}
+
+impl State {
+    /// The two letters; `??` for a value without any.
+    #[must_use]
+    pub const fn letters(self) -> &'static str {
+        match self {
+            State::Running => "RU",
+            State::Interruptible => "IN",
+            State::Uninterruptible => "UN",
+            State::Idle => "ID",
+            State::Stopped => "ST",
+            State::Traced => "TR",
+            State::Zombie => "ZO",
+            State::Dead => "DE",
+            State::New => "NE",
+            State::Parked => "PA",
+            State::Waking => "WA",
+            State::Other(_) => "??",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.letters())
+    }
+}
+
+/// One thread.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// Its `struct task_struct`.
+    pub at: VirtAddr,
+    /// Its own number; 0 for idle tasks.
+    pub pid: u32,
+    /// The number of its process.
+    pub tgid: u32,
+    /// `tgid` of its `real_parent`.
+    pub ppid: Known<u32>,
+    /// The CPU that it runs on, or last ran on.
+    pub cpu: Known<u32>,
+    /// What it is doing.
+    pub state: Known<State>,
+    /// Whether it is the current task of its CPU.
+    pub active: bool,
+    /// Its name, scrubbed; without the brackets that crash puts round kernel threads.
+    pub comm: Box<str>,
+    /// Whether it is a kernel thread: no `mm`, or `PF_KTHREAD`.
+    pub kernel_thread: bool,
+    /// Its `struct mm_struct`; `None` for kernel threads and exited tasks.
+    pub mm: Option<VirtAddr>,
+    /// The lowest address of its kernel stack.
+    pub stack: VirtAddr,
+    /// The kernel stack pointer that it slept with (`thread.sp`).
+    pub sp: Known<VirtAddr>,
+    /// Size of its address space in KiB; 0 without one.
+    pub vsz_kib: Known<u64>,
+    /// Resident memory in KiB; 0 without an address space.
+    pub rss_kib: Known<u64>,
+    /// Resident share of the machine's memory, in percent.
+    pub mem_percent: Known<f64>,
+    /// How long before the dump it last ran (or was put on or off a CPU).
+    pub since_ran: Known<Duration>,
+}
+
+impl Task {
+    /// `comm[pid]`, as messages name it.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("{}[{}]", self.comm, self.pid)
+    }
+}

@@ -1,0 +1,214 @@
+//! Who holds what, who waits for it, and how we know.
+//!
+//! [`LockGraph`] is plain data: locks with their holders and waiters, each claim with its
+//! confidence and its reason in words; the deadlock cycles; the root blockers. It borrows nothing,
+//! so that screens and printers can keep it.
+
+use crate::dump::VirtAddr;
+use std::time::Duration;
+
+/// What kind of lock it is, by the name of its kernel API.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum LockKind {
+    /// `struct mutex`
+    Mutex,
+    /// `struct rw_semaphore`
+    Rwsem,
+    /// `struct semaphore`
+    Semaphore,
+    /// `struct completion`: nobody holds it; somebody has to complete it.
+    Completion,
+}
+
+impl LockKind {
+    /// Its name in reports and JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            LockKind::Mutex => "mutex",
+            LockKind::Rwsem => "rwsem",
+            LockKind::Semaphore => "semaphore",
+            LockKind::Completion => "completion",
+        }
+    }
+}
+
+/// How a lock is held or asked for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Mode {
+    /// By one task at a time.
+    Excl,
+    /// Shared.
+    Read,
+    /// Exclusively, of a lock that can be shared.
+    Write,
+    /// Not held at all: a condition waited for.
+    None,
+}
+
+impl Mode {
+    /// Its name in reports and JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Mode::Excl => "excl",
+            Mode::Read => "read",
+            Mode::Write => "write",
+            Mode::None => "none",
+        }
+    }
+}
+
+/// How sure a claim is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Confidence {
+    /// The kernel's own record says so.
+    Certain,
+    /// Evidence says so, named in the claim's `why`.
+    Likely,
+    /// Not excluded.
+    Possible,
+}
+
+impl Confidence {
+    /// Its name in reports and JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Confidence::Certain => "certain",
+            Confidence::Likely => "likely",
+            Confidence::Possible => "possible",
+        }
+    }
+}
+
+/// A task as the lock graph names it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct TaskRef {
+    /// Its number.
+    pub pid: u32,
+    /// Its `task_struct`.
+    pub at: VirtAddr,
+    /// Its name, scrubbed.
+    pub comm: Box<str>,
+}
+
+/// The claim that a task holds a lock.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Holder {
+    /// Who.
+    pub task: TaskRef,
+    /// How.
+    pub mode: Mode,
+    /// How sure it is.
+    pub confidence: Confidence,
+    /// How we know, in words.
+    pub why: String,
+}
+
+/// The claim that a task waits for a lock.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Waiter {
+    /// Who.
+    pub task: TaskRef,
+    /// What it asks for.
+    pub mode: Mode,
+    /// 1 is next in line; `None` where the lock keeps no order.
+    pub position: Option<u32>,
+    /// Whether it burns a CPU while it waits.
+    pub spinning: bool,
+    /// How long it has been off the CPU, where that is known.
+    pub since: Option<Duration>,
+    /// How sure it is.
+    pub confidence: Confidence,
+    /// How we know, in words.
+    pub why: String,
+}
+
+/// A decoded field of a lock's state.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum StateValue {
+    /// A number: a count of readers, of permits.
+    Number(i64),
+    /// Set or not.
+    Flag(bool),
+    /// Raw bits or an address.
+    Bits(u64),
+    /// Text.
+    Text(String),
+}
+
+/// One lock, with everybody who holds it or waits for it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Lock {
+    /// Where it lies.
+    pub at: VirtAddr,
+    /// Its kind.
+    pub kind: LockKind,
+    /// Its C type: `struct mutex`.
+    pub ty: &'static str,
+    /// The symbol that it lies at, if it is a static one: `hu_abba_a`, `hu_ring+32`.
+    pub symbol: Option<String>,
+    /// What people call it: the symbol, `mmap_lock of java[30364]`, or `mutex 0x…`.
+    pub name: String,
+    /// Its decoded state, field by field, in the order to show them.
+    pub state: Vec<(&'static str, StateValue)>,
+    /// Its state in words: `1 reader, 3 waiting`.
+    pub words: String,
+    /// Who holds it.
+    pub holders: Vec<Holder>,
+    /// Who waits for it, next in line first.
+    pub waiters: Vec<Waiter>,
+    /// What is wrong with its memory, or could not be decided.
+    pub doubts: Vec<String>,
+    /// How many tasks wait for it, directly or behind those who wait for it.
+    pub blocks: usize,
+}
+
+/// A deadlock: `tasks[i]` waits for `locks[i]`, which is held by `tasks[i + 1]`, round to the start.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cycle {
+    /// The tasks, lowest pid first.
+    pub tasks: Vec<TaskRef>,
+    /// The locks between them.
+    pub locks: Vec<VirtAddr>,
+}
+
+/// A task that others wait for and that itself waits for no task's lock.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Root {
+    /// Who.
+    pub task: TaskRef,
+    /// How many tasks wait for it, directly or not.
+    pub blocks: usize,
+    /// What it is doing, in words.
+    pub doing: String,
+}
+
+/// A blocked task that could not be tied to a lock.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Blocked {
+    /// Who.
+    pub task: TaskRef,
+    /// Where it sleeps and what that says, in words.
+    pub on: String,
+    /// How long it has been off the CPU, where that is known.
+    pub since: Option<Duration>,
+}
+
+/// Everything that is known about who waits for whom.
+#[derive(Clone, Default, PartialEq, Debug)]
+pub struct LockGraph {
+    /// Every lock with a waiter, most blocked tasks first.
+    pub locks: Vec<Lock>,
+    /// The deadlocks, one entry each.
+    pub cycles: Vec<Cycle>,
+    /// The root blockers, most blocked tasks first.
+    pub roots: Vec<Root>,
+    /// Tasks in uninterruptible sleep that wait for something not decoded.
+    pub others: Vec<Blocked>,
+    /// What could not be decided, and what it would take.
+    pub notes: Vec<String>,
+    /// The whole in one paragraph for a person.
+    pub verdict: String,
+}

@@ -1,0 +1,5 @@
+//! Parse, open, hand over.
+
+fn main() -> std::process::ExitCode {
+    hangscope::cli::run()
+}

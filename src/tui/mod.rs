@@ -1,0 +1,1 @@
+//! The explorer: draws what the floors below say.
