@@ -4,6 +4,12 @@
 //! their sort keys and filter fields, the text output, `--json` and the documentation. Nothing
 //! here knows a terminal or a serialiser.
 
+mod cell;
+mod task;
+
+pub use cell::{UNKNOWN, span};
+pub use task::{BlockedOn, TASK_COLUMNS, TaskRow, task_column};
+
 use crate::dump::VirtAddr;
 use std::time::Duration;
 
