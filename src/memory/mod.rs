@@ -1,7 +1,9 @@
 //! Virtual addresses: page tables, KASLR, the direct map, per-task address spaces.
 //!
 //! Everything above this floor reads through [`VirtualMemory`], be it the kernel's own address
-//! space, a process's, or a few bytes made up by a test.
+//! space ([`KernelSpace`]), a process's ([`UserSpace`]), or a few bytes made up by a test. Nothing is
+//! assumed about where the kernel put its direct map, its image or its vmalloc area: the page tables
+//! say it.
 
 #![cfg_attr(
     not(test),
@@ -13,6 +15,19 @@
         clippy::cast_possible_truncation
     )
 )]
+
+#[cfg(test)]
+mod flat;
+mod kernel_space;
+mod paging;
+mod translations;
+mod user_space;
+
+#[cfg(test)]
+pub(crate) use flat::FlatMemory;
+pub use kernel_space::{KernelSpace, PageTableClues, SpaceError};
+pub use paging::{Step, Walk};
+pub use user_space::UserSpace;
 
 use crate::dump::{Fault, VirtAddr};
 
