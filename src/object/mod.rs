@@ -15,6 +15,10 @@
     )
 )]
 
+mod value;
+
+pub use value::{Content, Value};
+
 use crate::debuginfo::{Type, TypeError};
 use crate::dump::{Fault, VirtAddr};
 use crate::memory::VirtualMemory;

@@ -5,9 +5,17 @@
 //! here knows a terminal or a serialiser.
 
 mod cell;
+mod document;
+mod ps;
+mod stack;
+mod table;
 mod task;
 
 pub use cell::{UNKNOWN, span};
+pub use document::{Document, Line, Link};
+pub use ps::{PS_HEADING, ps_line, ps_table};
+pub use stack::{Stack, StackFrame};
+pub use table::{Heading, Table};
 pub use task::{BlockedOn, TASK_COLUMNS, TaskRow, task_column};
 
 use crate::dump::VirtAddr;

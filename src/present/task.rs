@@ -122,6 +122,13 @@ pub const TASK_COLUMNS: &[Column<TaskRow>] = &[
         },
     },
     Column {
+        id: "active",
+        title: ">",
+        doc: "whether it is the current task of its CPU",
+        align: Align::Left,
+        get: |row| Cell::Bool(row.task.active),
+    },
+    Column {
         id: "mem_percent",
         title: "%MEM",
         doc: "resident share of the machine's memory",
