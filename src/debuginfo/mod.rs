@@ -15,9 +15,12 @@
     )
 )]
 
+pub mod kallsyms;
+mod names;
 mod symbols;
 mod types;
 
+pub use kallsyms::{KallsymsAddresses, KallsymsError};
 pub use symbols::{Symbol, SymbolRef, SymbolTable, Symbols};
 pub use types::{
     Compound, Enumerator, Kind, Member, MemberDef, Tag, Type, TypeDef, TypeError, TypeId,

@@ -5,6 +5,7 @@
 //! must not cost that many allocations. Sizes are mostly unknown (kallsyms has none), so a symbol
 //! reaches to the next one.
 
+use super::names::NameIndex;
 use crate::dump::VirtAddr;
 use std::fmt;
 use std::sync::OnceLock;
@@ -49,12 +50,22 @@ impl fmt::Display for SymbolRef<'_> {
     }
 }
 
+/// A symbol as the table keeps it: 16 bytes, its name elsewhere.
 #[derive(Clone, Copy)]
-struct Entry {
-    at: u64,
-    name_start: u32,
-    name_len: u16,
-    letter: u8,
+pub(super) struct Entry {
+    pub(super) at: u64,
+    pub(super) name_start: u32,
+    pub(super) name_len: u16,
+    /// ASCII.
+    pub(super) letter: u8,
+}
+
+impl Entry {
+    /// Its name in the text that all names of the table are in.
+    pub(super) fn name(self, names: &str) -> &str {
+        let start = usize::try_from(self.name_start).unwrap_or(usize::MAX);
+        names.get(start..start.saturating_add(usize::from(self.name_len))).unwrap_or("")
+    }
 }
 
 /// The symbols of one object file: the kernel or a module.
@@ -66,8 +77,8 @@ pub struct SymbolTable {
     entries: Vec<Entry>,
     /// Addresses from here on belong to no symbol of this table.
     end: u64,
-    /// Indices into `entries`, sorted by name; made when a name is first looked up.
-    by_name: OnceLock<Vec<u32>>,
+    /// Positions in `entries` by name; made when a name is first looked up.
+    by_name: OnceLock<NameIndex>,
 }
 
 impl SymbolTable {
@@ -75,6 +86,15 @@ impl SymbolTable {
     #[must_use]
     pub fn new(module: Option<&str>) -> SymbolTable {
         SymbolTable { module: module.map(Box::from), ..SymbolTable::default() }
+    }
+
+    /// A table of symbols whose names are already in one text; [`SymbolTable::finish`] comes next.
+    pub(super) fn from_entries(
+        module: Option<&str>,
+        names: String,
+        entries: Vec<Entry>,
+    ) -> SymbolTable {
+        SymbolTable { names, entries, ..SymbolTable::new(module) }
     }
 
     /// Adds a symbol. `name` must have been scrubbed. Names over 64 KiB and symbols beyond 2^32
@@ -124,8 +144,7 @@ impl SymbolTable {
     }
 
     fn name(&self, entry: &Entry) -> &str {
-        let start = usize::try_from(entry.name_start).unwrap_or(usize::MAX);
-        self.names.get(start..start.saturating_add(usize::from(entry.name_len))).unwrap_or("")
+        entry.name(&self.names)
     }
 
     fn symbol(&self, entry: &Entry) -> Symbol<'_> {
@@ -138,7 +157,8 @@ impl SymbolTable {
     }
 
     /// The symbol that covers an address. Of several at one address the first in the source's
-    /// order is given.
+    /// order is given. Absolute symbols (`A`: on x86 before 6.15, offsets of per-CPU variables)
+    /// are numbers rather than places and cover nothing.
     #[must_use]
     pub fn resolve(&self, at: VirtAddr) -> Option<SymbolRef<'_>> {
         if at.0 >= self.end {
@@ -146,8 +166,8 @@ impl SymbolTable {
         }
         let after = self.entries.partition_point(|entry| entry.at <= at.0);
         let start = self.entries.get(after.checked_sub(1)?)?.at;
-        let first = self.entries.partition_point(|entry| entry.at < start);
-        let symbol = self.symbol(self.entries.get(first)?);
+        let symbol =
+            self.iter_at(VirtAddr(start)).find(|symbol| !matches!(symbol.letter, 'A' | 'a'))?;
         Some(SymbolRef { symbol, offset: at.0 - start })
     }
 
@@ -159,27 +179,25 @@ impl SymbolTable {
     }
 
     /// All symbols of that name (static functions may share one), by address.
-    pub fn find_all<'s>(&'s self, name: &'s str) -> impl Iterator<Item = Symbol<'s>> + 's {
-        let order = self.by_name.get_or_init(|| {
-            let mut order: Vec<u32> = (0..u32::try_from(self.entries.len()).unwrap_or(0)).collect();
-            let name_of = |&index: &u32| {
-                self.entries
-                    .get(usize::try_from(index).unwrap_or(usize::MAX))
-                    .map_or("", |entry| self.name(entry))
-            };
-            order.sort_by(|a, b| name_of(a).cmp(name_of(b)).then(a.cmp(b)));
-            order
+    pub fn find_all<'s>(&'s self, name: &str) -> impl Iterator<Item = Symbol<'s>> {
+        let index = self.by_name.get_or_init(|| {
+            NameIndex::new(self.entries.iter().map(|entry| Some(self.name(entry).as_bytes())))
         });
-        let entry =
-            move |index: &u32| self.entries.get(usize::try_from(*index).unwrap_or(usize::MAX));
-        let start = order
-            .partition_point(|index| entry(index).is_some_and(|entry| self.name(entry) < name));
-        order
-            .get(start..)
+        index
+            .candidates(name.as_bytes())
+            .filter_map(|position| self.entries.get(position))
+            .filter(move |entry| self.name(entry) == name)
+            .map(|entry| self.symbol(entry))
+    }
+
+    /// The symbols that start exactly at `at`.
+    pub fn iter_at(&self, at: VirtAddr) -> impl Iterator<Item = Symbol<'_>> {
+        let first = self.entries.partition_point(|entry| entry.at < at.0);
+        self.entries
+            .get(first..)
             .unwrap_or_default()
             .iter()
-            .map_while(entry)
-            .take_while(move |entry| self.name(entry) == name)
+            .take_while(move |entry| entry.at == at.0)
             .map(|entry| self.symbol(entry))
     }
 }
@@ -218,30 +236,13 @@ impl Symbols {
     /// The first symbol of that name, the kernel's before the modules'.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<Symbol<'_>> {
-        // The symbol borrows from the table alone, so it is looked up again by address order.
-        self.tables().find_map(|table| {
-            let at = table.find_all(name).next()?.at;
-            table.iter_at(at).find(|symbol| symbol.name == name)
-        })
+        self.tables().find_map(|table| table.find_all(name).next())
     }
 
     /// The address of the first symbol of that name.
     #[must_use]
     pub fn address(&self, name: &str) -> Option<VirtAddr> {
         self.tables().find_map(|table| table.find_all(name).next().map(|symbol| symbol.at))
-    }
-}
-
-impl SymbolTable {
-    /// The symbols that start exactly at `at`.
-    pub fn iter_at(&self, at: VirtAddr) -> impl Iterator<Item = Symbol<'_>> {
-        let first = self.entries.partition_point(|entry| entry.at < at.0);
-        self.entries
-            .get(first..)
-            .unwrap_or_default()
-            .iter()
-            .take_while(move |entry| entry.at == at.0)
-            .map(|entry| self.symbol(entry))
     }
 }
 
@@ -267,6 +268,16 @@ mod tests {
         assert_eq!(table.resolve(VirtAddr(0xfff)), None);
         assert_eq!(table.resolve(VirtAddr(0x4000)), None);
         assert_eq!(table.end_of(VirtAddr(0x2010)), Some(VirtAddr(0x3000)));
+    }
+
+    #[test]
+    fn a_number_is_not_an_address_of_an_absolute_symbol() {
+        let mut table = SymbolTable::new(None);
+        table.push("current_task", VirtAddr(0x40), 'A');
+        table.push("_text", VirtAddr(0x1000), 'T');
+        let table = table.finish(VirtAddr(0x2000));
+        assert_eq!(table.resolve(VirtAddr(0x48)), None);
+        assert_eq!(table.find_all("current_task").next().unwrap().at, VirtAddr(0x40));
     }
 
     #[test]
