@@ -16,12 +16,39 @@
 )]
 
 mod addr;
+mod bitmap;
+mod bytes;
+mod cache;
+mod cpu;
+mod error;
 mod fault;
+mod flattened;
+mod image;
+mod info;
+mod kdump;
+mod mapping;
+mod notes;
+mod open;
+mod packed;
+mod pages;
+#[cfg(test)]
+mod recipe;
+#[cfg(test)]
+mod tests;
 mod text;
+mod utsname;
+mod vmcoreinfo;
 
 pub use addr::{PAGE_SIZE, PhysAddr, VirtAddr};
+pub use cpu::{CpuNote, CpuNoteSource};
+pub use error::{OpenError, WhyNot};
 pub use fault::{At, Fault, Level, Why};
+pub use info::DumpInfo;
+pub use open::Dump;
+pub use packed::Compression;
 pub use text::scrub;
+pub use utsname::Utsname;
+pub use vmcoreinfo::VmcoreInfo;
 
 /// The memory of the machine that crashed.
 ///

@@ -1,0 +1,81 @@
+//! The pages that were decompressed last, shared by all threads.
+//!
+//! A set-associative cache, as processors have them: a page's number chooses one small set, each
+//! set has its own lock, so threads rarely meet, and the size is bounded by construction.
+
+use std::sync::{Mutex, PoisonError};
+
+/// Bytes of pages kept at most.
+const CAPACITY: usize = 64 << 20;
+/// Pages in a set.
+const WAYS: usize = 8;
+
+pub(super) struct PageCache {
+    sets: Box<[Mutex<Set>]>,
+}
+
+#[derive(Default)]
+struct Set {
+    pages: [Option<(u64, Box<[u8]>)>; WAYS],
+    /// Which page goes next, in turn.
+    oldest: usize,
+}
+
+impl PageCache {
+    /// A cache for pages of `page_size` bytes.
+    pub(super) fn new(page_size: usize) -> PageCache {
+        let sets = (CAPACITY / page_size.max(1) / WAYS).max(1);
+        PageCache { sets: (0..sets).map(|_| Mutex::default()).collect() }
+    }
+
+    fn set(&self, number: u64) -> Option<&Mutex<Set>> {
+        // Neighbours go to neighbouring sets; the upper bits keep pages that lie a power of two
+        // apart out of each other's way.
+        let mixed = number ^ (number >> 11) ^ (number >> 22);
+        self.sets.get(usize::try_from(mixed % self.sets.len() as u64).unwrap_or(0))
+    }
+
+    /// Hands the page to `with` if it is cached.
+    pub(super) fn hit<R>(&self, number: u64, with: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        let set = self.set(number)?.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, page) = set.pages.iter().flatten().find(|(held, _)| *held == number)?;
+        Some(with(page))
+    }
+
+    /// Keeps a page, in the place of an older one if need be.
+    pub(super) fn keep(&self, number: u64, page: Box<[u8]>) {
+        let Some(set) = self.set(number) else { return };
+        let mut set = set.lock().unwrap_or_else(PoisonError::into_inner);
+        if set.pages.iter().flatten().any(|(held, _)| *held == number) {
+            return;
+        }
+        let place = set.oldest;
+        set.oldest = (place + 1) % WAYS;
+        if let Some(slot) = set.pages.get_mut(place) {
+            *slot = Some((number, page));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kept_page_is_found_and_others_are_not() {
+        let cache = PageCache::new(4096);
+        cache.keep(7, vec![1, 2, 3].into());
+        assert_eq!(cache.hit(7, <[u8]>::to_vec), Some(vec![1, 2, 3]));
+        assert_eq!(cache.hit(8, <[u8]>::to_vec), None);
+    }
+
+    #[test]
+    fn the_cache_never_holds_more_than_its_capacity() {
+        let cache = PageCache::new(1 << 20);
+        for number in 0..1000 {
+            cache.keep(number, vec![0; 8].into());
+        }
+        let held = (0..1000).filter(|&number| cache.hit(number, |_| ()).is_some()).count();
+        assert!((1..=64).contains(&held), "{held}");
+    }
+}
