@@ -15,8 +15,12 @@
     )
 )]
 
+mod expression;
+#[cfg(test)]
+pub(crate) mod testing;
 mod value;
 
+pub use expression::{Expression, ExpressionError, Outcome, Scope};
 pub use value::{Content, Value};
 
 use crate::debuginfo::{Type, TypeError};
@@ -88,6 +92,12 @@ impl<'s> Object<'s> {
         let not = || TypeError::Not { ty: self.ty.name(), wanted: "a pointer" };
         let to = self.ty.target().ok_or_else(not)?;
         Ok(Object::new(self.memory, to, self.pointer()?))
+    }
+
+    /// Whether it is a bit-field, which has no address of its own.
+    #[must_use]
+    pub fn is_bit_field(&self) -> bool {
+        self.bits.is_some()
     }
 
     /// Its value as a pointer.

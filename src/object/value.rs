@@ -34,8 +34,8 @@ pub struct Value {
 /// What a value is.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Content {
-    /// An integer.
-    Int(i128),
+    /// An integer and its size in bytes.
+    Int(i128, u64),
     /// An integer of one byte, which C also prints as a character.
     Char(i128),
     /// `true`, `false`; other bytes are `Int`.
@@ -71,7 +71,7 @@ impl Value {
     pub fn read(object: &Object<'_>, symbols: Option<&Symbols>) -> Result<Value, ObjectError> {
         let ty = object.ty();
         let mut reader = Reader { memory: object.memory(), symbols, parts: MAX_PARTS };
-        let place = || Content::Place(object.at(), reader.name(object.at()));
+        let place = || Content::Place(object.at(), name(symbols, object.at()));
         let content = match ty.resolved().kind() {
             Kind::Function { .. } => place(),
             Kind::Array { count: 0, .. } => place(),
@@ -92,15 +92,16 @@ impl Value {
 
     /// A pointer that was computed, of this C type.
     #[must_use]
-    pub fn pointer(
-        ty: String,
-        to: VirtAddr,
-        memory: &dyn VirtualMemory,
-        symbols: Option<&Symbols>,
-    ) -> Value {
-        let reader = Reader { memory, symbols, parts: 0 };
-        let content = Content::Pointer { to, symbol: reader.name(to), text: None };
+    pub fn pointer(ty: String, to: VirtAddr, symbols: Option<&Symbols>) -> Value {
+        let content = Content::Pointer { to, symbol: name(symbols, to), text: None };
         Value { ty, at: None, content }
+    }
+
+    /// A number that was computed.
+    #[must_use]
+    pub fn number(number: i128) -> Value {
+        let ty = if i32::try_from(number).is_ok() { ("int", 4) } else { ("long", 8) };
+        Value { ty: ty.0.to_owned(), at: None, content: Content::Int(number, ty.1) }
     }
 }
 
@@ -110,12 +111,12 @@ struct Reader<'s> {
     parts: u32,
 }
 
-impl Reader<'_> {
-    fn name(&self, at: VirtAddr) -> Option<String> {
-        let found = self.symbols.filter(|_| at.0 >= IMAGE)?.resolve(at)?;
-        Some(found.to_string())
-    }
+fn name(symbols: Option<&Symbols>, at: VirtAddr) -> Option<String> {
+    let found = symbols.filter(|_| at.0 >= IMAGE)?.resolve(at)?;
+    Some(found.to_string())
+}
 
+impl Reader<'_> {
     /// `None` when parts do not lie inside `bytes` or there are too many.
     fn decode(
         &mut self,
@@ -133,11 +134,11 @@ impl Reader<'_> {
             Kind::Int { size, bool: true, .. } => match number(*size, false)? {
                 0 => Content::Bool(false),
                 1 => Content::Bool(true),
-                other => Content::Int(other),
+                other => Content::Int(other, *size),
             },
             Kind::Int { size, signed, .. } => match number(*size, *signed)? {
                 value if *size == 1 => Content::Char(value),
-                value => Content::Int(value),
+                value => Content::Int(value, *size),
             },
             Kind::Enum { size, signed, values } => {
                 let value = number(*size, *signed)?;
@@ -155,7 +156,7 @@ impl Reader<'_> {
                 let text = matches!(to_type.kind(), Kind::Int { size: 1, bool: false, .. });
                 let text = text && !to.is_null();
                 let text = text.then(|| self.memory.read_cstr(to, MAX_TEXT).ok()).flatten();
-                Content::Pointer { to, symbol: self.name(to), text }
+                Content::Pointer { to, symbol: name(self.symbols, to), text }
             }
             Kind::Array { of, count } => {
                 self.array(ty.types().get(*of), *count, at, bytes, depth)?

@@ -5,18 +5,22 @@
 //! here knows a terminal or a serialiser.
 
 mod cell;
+mod definition;
 mod document;
 mod ps;
 mod stack;
 mod table;
 mod task;
+mod value;
 
 pub use cell::{UNKNOWN, span};
+pub use definition::{Offsets, definition, member_definition};
 pub use document::{Document, Line, Link};
 pub use ps::{PS_HEADING, ps_line, ps_table};
 pub use stack::{Stack, StackFrame};
 pub use table::{Heading, Table};
 pub use task::{BlockedOn, TASK_COLUMNS, TaskRow, task_column};
+pub use value::{Radix, member_lines, value_lines};
 
 use crate::dump::VirtAddr;
 use std::time::Duration;

@@ -1,0 +1,293 @@
+//! Values as text, as crash (that is gdb) prints them.
+//!
+//! `{` and `}` nest by two spaces, runs of equal elements are counted (`0 <repeats 16 times>`), arrays
+//! of bytes read as strings, pointers name the symbol that they point to.
+
+use super::{Line, Link};
+use crate::object::{Content, Value};
+use std::fmt::Write;
+
+/// Runs of equal elements from this length on are counted instead of printed (gdb's default).
+const REPEATS: usize = 10;
+/// Elements of one array that are printed (gdb's default).
+const ELEMENTS: usize = 200;
+
+/// In which numbers integers are printed.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Radix {
+    /// As C does: decimal.
+    #[default]
+    Decimal,
+    /// Hexadecimal, negative ones by their bits.
+    Hex,
+}
+
+/// A value as text, after what stands before it: `struct list_head `, `$1 = `.
+#[must_use]
+pub fn value_lines(before: &str, value: &Value, radix: Radix) -> Vec<Line> {
+    let mut text = before.to_owned();
+    // As gdb does it, a pointer tells its type, unless it is to text.
+    if let Content::Pointer { text: None, .. } = value.content
+        && value.ty.ends_with('*')
+        && !value.ty.ends_with("char *")
+    {
+        _ = write!(text, "({}) ", value.ty);
+    }
+    Printer { text: &mut text, radix }.content(&value.content, 0);
+    lines(&text, value)
+}
+
+/// The members of a struct, one after the other, as `struct TYPE.member` prints them.
+#[must_use]
+pub fn member_lines(name: &str, value: &Value, radix: Radix) -> Vec<Line> {
+    let mut text = format!("  {name} = ");
+    Printer { text: &mut text, radix }.content(&value.content, 1);
+    text.push(',');
+    lines(&text, value)
+}
+
+fn lines(text: &str, value: &Value) -> Vec<Line> {
+    let link = match value.content {
+        Content::Pointer { to, .. } => Some(Link::Memory(to)),
+        _ => value.at.map(|at| Link::Object(value.ty.clone(), at)),
+    };
+    let line = |text: &str| Line { text: text.to_owned(), link: link.clone() };
+    text.split('\n').map(line).collect()
+}
+
+struct Printer<'t> {
+    text: &'t mut String,
+    radix: Radix,
+}
+
+impl Printer<'_> {
+    fn put(&mut self, text: std::fmt::Arguments<'_>) {
+        _ = self.text.write_fmt(text);
+    }
+
+    fn content(&mut self, content: &Content, depth: usize) {
+        match content {
+            Content::Int(value, size) => self.number(*value, *size),
+            Content::Char(value) if self.radix == Radix::Hex => self.number(*value, 1),
+            Content::Char(value) => {
+                self.put(format_args!("{value} '"));
+                // A byte by its bits, whatever its sign.
+                escape(self.text, value.to_le_bytes()[0], '\'');
+                self.text.push('\'');
+            }
+            Content::Bool(value) => self.put(format_args!("{value}")),
+            Content::Float(value) => self.put(format_args!("{value}")),
+            Content::Enum(_, Some(name)) => self.text.push_str(name),
+            Content::Enum(value, None) => self.put(format_args!("{value}")),
+            Content::Pointer { to, symbol, text } => {
+                self.put(format_args!("{to}"));
+                match (text, symbol) {
+                    (Some(text), _) => {
+                        self.text.push(' ');
+                        self.string(text);
+                    }
+                    (None, Some(symbol)) => self.put(format_args!(" <{symbol}>")),
+                    (None, None) => {}
+                }
+            }
+            Content::Place(at, Some(symbol)) => self.put(format_args!("{{...}} {at} <{symbol}>")),
+            Content::Place(at, None) => self.put(format_args!("{at}")),
+            // The NUL that ends a string goes without saying.
+            Content::Text(bytes) => match bytes.split_last() {
+                Some((0, rest)) if bytes.len() <= ELEMENTS => self.string(rest),
+                _ => self.string(bytes),
+            },
+            Content::Array(elements) => self.array(elements, depth),
+            Content::Members(members) if members.is_empty() => {
+                self.text.push_str("{<No data fields>}");
+            }
+            Content::Members(members) => {
+                self.text.push('{');
+                for (position, (name, member)) in members.iter().enumerate() {
+                    self.text.push_str(if position == 0 { "\n" } else { ",\n" });
+                    self.put(format_args!("{:1$}", "", depth * 2 + 2));
+                    if let Some(name) = name {
+                        self.put(format_args!("{name} = "));
+                    }
+                    self.content(member, depth + 1);
+                }
+                self.put(format_args!("\n{:1$}}}", "", depth * 2));
+            }
+        }
+    }
+
+    fn number(&mut self, value: i128, size: u64) {
+        match self.radix {
+            Radix::Decimal => self.put(format_args!("{value}")),
+            Radix::Hex => {
+                let width = u32::try_from(size * 8).unwrap_or(128).clamp(1, 128);
+                let mask = u128::MAX >> (128 - width);
+                let bits = u128::from_ne_bytes(value.to_ne_bytes()) & mask;
+                self.put(format_args!("{bits:#x}"));
+            }
+        }
+    }
+
+    fn array(&mut self, elements: &[Content], depth: usize) {
+        self.text.push('{');
+        let mut printed = 0;
+        let mut rest = elements;
+        while let [first, ..] = rest {
+            if printed > 0 {
+                self.text.push_str(", ");
+            }
+            if printed >= ELEMENTS {
+                self.text.truncate(self.text.trim_end_matches(", ").len());
+                self.text.push_str("...");
+                break;
+            }
+            let run = rest.iter().take_while(|element| *element == first).count();
+            self.content(first, depth + 1);
+            if run >= REPEATS {
+                self.put(format_args!(" <repeats {run} times>"));
+                rest = &rest[run..];
+                printed += REPEATS;
+            } else {
+                rest = &rest[1..];
+                printed += 1;
+            }
+        }
+        self.text.push('}');
+    }
+
+    /// Bytes in quotes; runs of more than [`REPEATS`] equal ones stand outside: `"java", '\000' <repeats 11 times>`.
+    fn string(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            self.text.push_str("\"\"");
+            return;
+        }
+        let mut quoted = false;
+        let mut printed = 0;
+        let mut rest = bytes;
+        while let [first, ..] = rest {
+            if printed >= ELEMENTS {
+                break;
+            }
+            let run = rest.iter().take_while(|byte| *byte == first).count();
+            let long = run > REPEATS;
+            if quoted && long {
+                self.text.push('"');
+            }
+            if printed > 0 && (long || !quoted) {
+                self.text.push_str(", ");
+            }
+            if long {
+                self.text.push('\'');
+                escape(self.text, *first, '\'');
+                self.put(format_args!("' <repeats {run} times>"));
+                printed += REPEATS;
+                rest = &rest[run..];
+            } else {
+                if !quoted {
+                    self.text.push('"');
+                }
+                escape(self.text, *first, '"');
+                printed += 1;
+                rest = &rest[1..];
+            }
+            quoted = !long;
+        }
+        if quoted {
+            self.text.push('"');
+        }
+        if !rest.is_empty() {
+            self.text.push_str("...");
+        }
+    }
+}
+
+/// A byte as C writes it in quotes. Nothing but printable ASCII comes out.
+fn escape(text: &mut String, byte: u8, quote: char) {
+    let escaped = match byte {
+        7 => 'a',
+        8 => 'b',
+        9 => 't',
+        10 => 'n',
+        11 => 'v',
+        12 => 'f',
+        13 => 'r',
+        b'\\' => '\\',
+        _ if char::from(byte) == quote => quote,
+        b' '..=b'~' => return text.push(char::from(byte)),
+        _ => {
+            _ = write!(text, "\\{byte:03o}");
+            return;
+        }
+    };
+    text.push('\\');
+    text.push(escaped);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::testing::world;
+
+    fn text(expression: &str, radix: Radix) -> String {
+        let world = world();
+        let scope = world.scope();
+        let value = scope.value(scope.evaluate(expression).unwrap()).unwrap();
+        let lines: Vec<String> =
+            value_lines("$1 = ", &value, radix).into_iter().map(|line| line.text).collect();
+        lines.join("\n")
+    }
+
+    #[test]
+    fn a_struct_reads_as_crash_prints_it() {
+        assert_eq!(
+            text("first", Radix::Decimal),
+            r#"$1 = {
+  pid = -7,
+  low = 2,
+  high = 5,
+  list = {
+    next = 0x1048,
+    prev = 0x1048
+  },
+  comm = "java", '\000' <repeats 11 times>,
+  parent = 0x1040,
+  {
+    wake = 0xffffffff81000010 <wake>,
+    mode = 2164260880
+  },
+  pair = {1, -1}
+}"#
+        );
+    }
+
+    #[test]
+    fn numbers_are_hexadecimal_on_demand() {
+        assert_eq!(text("first.pid", Radix::Hex), "$1 = 0xfffffff9");
+        assert_eq!(text("first.pair", Radix::Hex), "$1 = {0x1, 0xffffffff}");
+        assert_eq!(text("first.parent", Radix::Hex), "$1 = (struct node *) 0x1040");
+        assert_eq!(text("first.parent->mode", Radix::Decimal), "$1 = (READ | WRITE)");
+    }
+
+    #[test]
+    fn text_cannot_move_a_cursor() {
+        assert_eq!(
+            text("first.parent->comm", Radix::Decimal),
+            r#"$1 = "\"a\\b\"\000\033[2Jxxxxxx""#
+        );
+        assert_eq!(text("first.comm[0]", Radix::Decimal), "$1 = 106 'j'");
+    }
+
+    #[test]
+    fn runs_are_counted_and_long_arrays_cut() {
+        let value = |content| Value { ty: String::new(), at: None, content };
+        let print = |content| value_lines("", &value(content), Radix::Decimal)[0].text.clone();
+        let mut elements = vec![Content::Int(0, 4); 12];
+        elements.push(Content::Int(1, 4));
+        assert_eq!(print(Content::Array(elements)), "{0 <repeats 12 times>, 1}");
+        let counting = (0..300).map(|n| Content::Int(n, 4)).collect();
+        assert!(print(Content::Array(counting)).ends_with(", 198, 199...}"));
+        assert_eq!(print(Content::Text(vec![0; 12])), r"'\000' <repeats 11 times>");
+        assert_eq!(print(Content::Text(b"ab\0".to_vec())), r#""ab""#);
+        assert_eq!(print(Content::Text(vec![0])), r#""""#);
+    }
+}
