@@ -15,9 +15,17 @@
     )
 )]
 
+mod guess;
+mod orc;
 mod registers;
+mod saved;
+mod stack;
+mod unwinder;
 
+pub use orc::{Orc, OrcTable};
 pub use registers::{Register, Registers};
+pub use saved::InactiveTaskFrame;
+pub use unwinder::Unwinder;
 
 use crate::dump::VirtAddr;
 
