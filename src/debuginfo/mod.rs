@@ -15,11 +15,13 @@
     )
 )]
 
+pub mod btf;
 pub mod kallsyms;
 mod names;
 mod symbols;
 mod types;
 
+pub use btf::{Btf, BtfError};
 pub use kallsyms::{KallsymsAddresses, KallsymsError};
 pub use symbols::{Symbol, SymbolRef, SymbolTable, Symbols};
 pub use types::{

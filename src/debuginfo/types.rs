@@ -9,10 +9,14 @@
 //! the name of the enclosing type.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// Nesting of typedefs, qualifiers or anonymous members that is still followed. Deeper nesting
 /// only occurs in damaged debug information.
 const MAX_DEPTH: u32 = 64;
+/// How many types one question may look at. Types that contain themselves twice would double the
+/// work at every level of nesting.
+const MAX_VISITS: u32 = 4096;
 
 /// Which type: the source it is from, and its index there.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -168,6 +172,28 @@ pub trait TypeSource: Send + Sync {
 
     /// Every name in `tag`, in no particular order, for completion and search.
     fn names(&self, tag: Tag) -> Vec<String>;
+}
+
+impl<S: TypeSource + ?Sized> TypeSource for Arc<S> {
+    fn def(&self, index: u32) -> Option<&TypeDef> {
+        (**self).def(index)
+    }
+
+    fn find(&self, tag: Tag, name: &str) -> Option<TypeId> {
+        (**self).find(tag, name)
+    }
+
+    fn variable(&self, name: &str) -> Option<TypeId> {
+        (**self).variable(name)
+    }
+
+    fn function(&self, name: &str) -> Option<TypeId> {
+        (**self).function(name)
+    }
+
+    fn names(&self, tag: Tag) -> Vec<String> {
+        (**self).names(tag)
+    }
 }
 
 /// Why a type or member could not be had. The reason behind every "–" that comes from types.
@@ -458,7 +484,7 @@ impl<'t> Type<'t> {
             if at.ty.compound().is_none() {
                 return Err(TypeError::Not { ty: at.ty.name(), wanted: "a struct or union" });
             }
-            let found = at.ty.direct(name, MAX_DEPTH).ok_or_else(missing)?;
+            let found = at.ty.direct(name, MAX_DEPTH, &mut { MAX_VISITS }).ok_or_else(missing)?;
             at = Member { bit_offset: at.bit_offset.saturating_add(found.bit_offset), ..found };
             if let Some(index) = index {
                 let element = at.ty.target().ok_or_else(missing)?;
@@ -473,11 +499,12 @@ impl<'t> Type<'t> {
         Ok(at)
     }
 
-    fn direct(self, name: &str, depth: u32) -> Option<Member<'t>> {
+    fn direct(self, name: &str, depth: u32, visits: &mut u32) -> Option<Member<'t>> {
         let depth = depth.checked_sub(1)?;
+        *visits = visits.checked_sub(1)?;
         self.members().find_map(|(its_name, member)| match its_name {
             Some(its_name) => (its_name == name).then_some(member),
-            None => member.ty.direct(name, depth).map(|inner| Member {
+            None => member.ty.direct(name, depth, visits).map(|inner| Member {
                 bit_offset: inner.bit_offset.saturating_add(member.bit_offset),
                 ..inner
             }),
@@ -518,13 +545,14 @@ impl<'t> Type<'t> {
     /// A C declaration of `what` with this type: `int (*fn)(void *)`, `char comm[16]`.
     #[must_use]
     pub fn declare(self, what: &str) -> String {
-        self.declare_within(what.to_owned(), MAX_DEPTH)
+        self.declare_within(what.to_owned(), MAX_DEPTH, &mut { MAX_VISITS })
     }
 
-    fn declare_within(self, what: String, depth: u32) -> String {
-        let Some(depth) = depth.checked_sub(1) else {
+    fn declare_within(self, what: String, depth: u32, visits: &mut u32) -> String {
+        let (Some(depth), Some(left)) = (depth.checked_sub(1), visits.checked_sub(1)) else {
             return format!("… {what}");
         };
+        *visits = left;
         let def = self.def();
         let named = |keyword: &str| {
             let name = def.name.as_deref().unwrap_or("{...}");
@@ -543,21 +571,21 @@ impl<'t> Type<'t> {
                     Kind::Array { .. } | Kind::Function { .. } => format!("(*{what})"),
                     _ => format!("*{what}"),
                 };
-                to.declare_within(what, depth)
+                to.declare_within(what, depth, visits)
             }
             Kind::Array { of, count } => {
                 let count = if *count == 0 { String::new() } else { count.to_string() };
-                self.types.get(*of).declare_within(format!("{what}[{count}]"), depth)
+                self.types.get(*of).declare_within(format!("{what}[{count}]"), depth, visits)
             }
             Kind::Qualified { keyword, to } => {
                 let to = self.types.get(*to);
                 if keyword.is_empty() {
-                    to.declare_within(what, depth)
+                    to.declare_within(what, depth, visits)
                 } else if matches!(to.kind(), Kind::Pointer { .. }) {
                     let space = if what.is_empty() { "" } else { " " };
-                    to.declare_within(format!("{keyword}{space}{what}"), depth)
+                    to.declare_within(format!("{keyword}{space}{what}"), depth, visits)
                 } else {
-                    format!("{keyword} {}", to.declare_within(what, depth))
+                    format!("{keyword} {}", to.declare_within(what, depth, visits))
                 }
             }
             Kind::Function { returns, parameters, variadic } => {
@@ -565,14 +593,14 @@ impl<'t> Type<'t> {
                     .iter()
                     .map(|(name, ty)| {
                         let name = name.as_deref().unwrap_or("").to_owned();
-                        self.types.get(*ty).declare_within(name, depth)
+                        self.types.get(*ty).declare_within(name, depth, visits)
                     })
                     .collect();
                 if *variadic {
                     list.push("...".to_owned());
                 }
                 let list = if list.is_empty() { "void".to_owned() } else { list.join(", ") };
-                self.types.get(*returns).declare_within(format!("{what}({list})"), depth)
+                self.types.get(*returns).declare_within(format!("{what}({list})"), depth, visits)
             }
         }
     }
