@@ -15,6 +15,7 @@
     )
 )]
 
+pub mod flow;
 mod guess;
 mod orc;
 mod registers;

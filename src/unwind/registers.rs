@@ -2,7 +2,7 @@
 
 /// A register, numbered as DWARF numbers them on x86-64 (System V ABI, figure 3.36); the rest
 /// follows.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Register {
     Rax = 0,

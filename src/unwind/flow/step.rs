@@ -1,0 +1,335 @@
+//! One instruction: what it does to the state.
+
+use super::state::{State, Taken, When};
+use super::value::{Slot, Value};
+use super::{Effect, Effects};
+use crate::dump::VirtAddr;
+use crate::unwind::Register;
+use iced_x86::{
+    FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register as Iced,
+};
+
+/// Registers that a call may change.
+const CALLER_SAVED: [Register; 9] = [
+    Register::Rax,
+    Register::Rcx,
+    Register::Rdx,
+    Register::Rsi,
+    Register::Rdi,
+    Register::R8,
+    Register::R9,
+    Register::R10,
+    Register::R11,
+];
+
+/// Whether it is a jump, with or without a condition, to a fixed target.
+pub(super) fn jumps(instruction: &Instruction) -> bool {
+    matches!(
+        instruction.flow_control(),
+        FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch
+    ) && instruction.op0_kind() == OpKind::NearBranch64
+}
+
+/// Whether it is a call.
+pub(super) fn calls(instruction: &Instruction) -> bool {
+    matches!(instruction.flow_control(), FlowControl::Call | FlowControl::IndirectCall)
+}
+
+/// The states where a jump is taken and where it is not, of the state before it.
+pub(super) fn branches(instruction: &Instruction, state: &State) -> (State, State) {
+    match instruction.mnemonic() {
+        Mnemonic::Je => (state.given(true), state.given(false)),
+        Mnemonic::Jne => (state.given(false), state.given(true)),
+        // "Negative" is not zero; "not negative" says nothing.
+        Mnemonic::Js => (state.given(false), state.clone()),
+        Mnemonic::Jns => (state.clone(), state.given(false)),
+        _ => (state.clone(), state.clone()),
+    }
+}
+
+/// Applies an instruction; whether execution goes on behind it.
+pub(super) fn step(instruction: &Instruction, state: &mut State, effects: &dyn Effects) -> bool {
+    let ip = instruction.ip();
+    state.forget_made_by(ip);
+    match instruction.flow_control() {
+        FlowControl::Next => {}
+        FlowControl::ConditionalBranch => return true,
+        FlowControl::Call | FlowControl::IndirectCall => return call(instruction, state, effects),
+        FlowControl::UnconditionalBranch
+        | FlowControl::IndirectBranch
+        | FlowControl::Return
+        | FlowControl::Exception => return false,
+        FlowControl::Interrupt | FlowControl::XbeginXabortXend => {
+            forget_written(instruction, state);
+            return true;
+        }
+    }
+    let (first, second) = (instruction.op0_register(), instruction.op1_register());
+    match instruction.mnemonic() {
+        Mnemonic::Nop | Mnemonic::Endbr64 => {}
+        Mnemonic::Mov if instruction.op0_kind() == OpKind::Register => {
+            match (full(first), narrow_result(first)) {
+                (Some(to), narrow) => {
+                    let slot = Slot::Register(to);
+                    let value = match source(instruction, 1, state, slot) {
+                        // The upper half of an address is lost in a 32-bit move; a result of a
+                        // call (an int) and a number are not changed by it.
+                        Some(value) if !narrow || is_small(&value) => value,
+                        _ => Value::made(ip, slot),
+                    };
+                    state.set(to, value);
+                }
+                (None, _) => forget_written(instruction, state),
+            }
+        }
+        Mnemonic::Mov if instruction.op0_kind() == OpKind::Memory => store(instruction, state),
+        Mnemonic::Lea => match full(first) {
+            Some(to) if !narrow_result(first) => {
+                let value = address(instruction, state);
+                state.set(to, value.unwrap_or_else(|| Value::made(ip, Slot::Register(to))));
+            }
+            _ => forget_written(instruction, state),
+        },
+        Mnemonic::Push => {
+            let value = source(instruction, 0, state, Slot::Stack(0));
+            push(state, ip, value);
+        }
+        Mnemonic::Pop if full(first).is_some() => {
+            if let Some(to) = full(first) {
+                let popped = state
+                    .register(Register::Rsp)
+                    .and_then(Value::on_stack)
+                    .and_then(|offset| state.stack_slot(offset))
+                    .cloned();
+                let at = state.register(Register::Rsp).cloned();
+                let slot = Slot::Register(to);
+                let value = popped.or_else(|| at.map(|at| at.load(ip, slot)));
+                adjust_sp(state, 8);
+                state.set(to, value.unwrap_or_else(|| Value::made(ip, slot)));
+            }
+        }
+        Mnemonic::Add | Mnemonic::Sub if immediate(instruction).is_some() => {
+            let bytes = immediate(instruction).unwrap_or(0);
+            let bytes =
+                if instruction.mnemonic() == Mnemonic::Sub { bytes.wrapping_neg() } else { bytes };
+            match full(first) {
+                Some(to) if instruction.op0_kind() == OpKind::Register && !narrow_result(first) => {
+                    if let Some(value) = state.register(to).map(|value| value.plus(bytes)) {
+                        state.set(to, value);
+                    }
+                }
+                _ => forget_written(instruction, state),
+            }
+            state.tested = None;
+        }
+        Mnemonic::Xor | Mnemonic::Sub if first == second && full(first).is_some() => {
+            if let Some(to) = full(first) {
+                state.set(to, Value::number(0));
+            }
+            state.tested = None;
+        }
+        Mnemonic::Test if instruction.op0_kind() == OpKind::Register && first == second => {
+            state.tested = full(first).and_then(|register| state.register(register)).cloned();
+        }
+        Mnemonic::Cmp
+            if instruction.op0_kind() == OpKind::Register && immediate(instruction) == Some(0) =>
+        {
+            state.tested = full(first).and_then(|register| state.register(register)).cloned();
+        }
+        Mnemonic::Leave => {
+            if let Some(rbp) = state.register(Register::Rbp).cloned() {
+                let saved = rbp.on_stack().and_then(|offset| state.stack_slot(offset)).cloned();
+                let slot = Slot::Register(Register::Rbp);
+                state.set(Register::Rbp, saved.unwrap_or_else(|| rbp.load(ip, slot)));
+                state.set(Register::Rsp, rbp.plus(8));
+            }
+        }
+        _ => {
+            forget_written(instruction, state);
+            if instruction.rflags_modified() != 0 {
+                state.tested = None;
+            }
+        }
+    }
+    true
+}
+
+fn call(instruction: &Instruction, state: &mut State, effects: &dyn Effects) -> bool {
+    let ip = instruction.ip();
+    let effect = if instruction.op0_kind() == OpKind::NearBranch64 {
+        effects.of_call(VirtAddr(instruction.near_branch_target()))
+    } else {
+        Effect::Nothing
+    };
+    let argument = state.register(Register::Rdi).cloned();
+    match (effect, argument) {
+        (Effect::NoReturn, _) => return false,
+        (Effect::Take { class, when, by_store }, Some(argument)) => {
+            let pending = (when != When::Always).then_some(when);
+            state.taken.retain(|taken| taken.call != ip);
+            let argument = Some(argument);
+            state.taken.push(Taken { call: ip, class, argument, always: true, pending, by_store });
+            state.taken.sort_by_key(|taken| taken.call);
+        }
+        (Effect::Give { class }, Some(argument)) => {
+            state.taken.retain(|taken| {
+                !(taken.class == class && taken.argument.as_ref() == Some(&argument))
+            });
+        }
+        _ => {}
+    }
+    for register in CALLER_SAVED {
+        state.set(register, Value::made(ip, Slot::Register(register)));
+    }
+    state.tested = None;
+    true
+}
+
+/// The 64-bit register that a register is part of, if it is one of the general ones.
+fn full(register: Iced) -> Option<Register> {
+    Some(match register.full_register() {
+        Iced::RAX => Register::Rax,
+        Iced::RCX => Register::Rcx,
+        Iced::RDX => Register::Rdx,
+        Iced::RBX => Register::Rbx,
+        Iced::RSP => Register::Rsp,
+        Iced::RBP => Register::Rbp,
+        Iced::RSI => Register::Rsi,
+        Iced::RDI => Register::Rdi,
+        Iced::R8 => Register::R8,
+        Iced::R9 => Register::R9,
+        Iced::R10 => Register::R10,
+        Iced::R11 => Register::R11,
+        Iced::R12 => Register::R12,
+        Iced::R13 => Register::R13,
+        Iced::R14 => Register::R14,
+        Iced::R15 => Register::R15,
+        _ => return None,
+    })
+}
+
+/// Whether writing this register does not write 64 bits of a value.
+fn narrow_result(register: Iced) -> bool {
+    register.size() != 8
+}
+
+/// A number, or the result of a call.
+fn is_small(value: &Value) -> bool {
+    use super::value::Base;
+    match value.base {
+        Base::Zero => true,
+        Base::Made { slot: Slot::Register(Register::Rax), .. } => value.offset == 0,
+        _ => false,
+    }
+}
+
+/// The second operand, if it is an immediate.
+fn immediate(instruction: &Instruction) -> Option<i64> {
+    match instruction.op1_kind() {
+        OpKind::Immediate8
+        | OpKind::Immediate16
+        | OpKind::Immediate32
+        | OpKind::Immediate64
+        | OpKind::Immediate8to16
+        | OpKind::Immediate8to32
+        | OpKind::Immediate8to64
+        | OpKind::Immediate32to64 => Some(instruction.immediate(1).cast_signed()),
+        _ => None,
+    }
+}
+
+/// The value of an operand that is read; `slot` is where it goes. `None` when it is not 64 bits
+/// wide or cannot be named.
+fn source(instruction: &Instruction, operand: u32, state: &State, slot: Slot) -> Option<Value> {
+    match instruction.op_kind(operand) {
+        OpKind::Register => {
+            let register = instruction.op_register(operand);
+            if register.size() < 4 {
+                return None;
+            }
+            state.register(full(register)?).cloned()
+        }
+        OpKind::Memory => {
+            if instruction.memory_size().size() != 8 {
+                return None;
+            }
+            let at = address(instruction, state)?;
+            match at.on_stack().and_then(|offset| state.stack_slot(offset)) {
+                Some(value) => Some(value.clone()),
+                None => Some(at.load(instruction.ip(), slot)),
+            }
+        }
+        _ => Some(Value::number(instruction.try_immediate(operand).ok()?.cast_signed())),
+    }
+}
+
+/// The address of the memory operand, if it is a base and a displacement.
+fn address(instruction: &Instruction, state: &State) -> Option<Value> {
+    let segment = instruction.segment_prefix();
+    if instruction.memory_index() != Iced::None || matches!(segment, Iced::GS | Iced::FS) {
+        return None;
+    }
+    let displacement = instruction.memory_displacement64().cast_signed();
+    match instruction.memory_base() {
+        // iced gives the target address as the displacement here.
+        Iced::RIP => Some(Value::number(displacement)),
+        Iced::None => Some(Value::number(displacement)),
+        base => Some(state.register(full(base)?)?.plus(displacement)),
+    }
+}
+
+/// `mov [memory], …`
+fn store(instruction: &Instruction, state: &mut State) {
+    let size = instruction.memory_size().size();
+    let Some(at) = address(instruction, state) else { return };
+    let Some(offset) = at.on_stack() else {
+        state.stored_to(&at);
+        return;
+    };
+    match source(instruction, 1, state, Slot::Stack(offset)) {
+        Some(value) if size == 8 => state.set_stack(offset, value),
+        _ => state.forget_stack(offset, i64::try_from(size).unwrap_or(64)),
+    }
+}
+
+fn push(state: &mut State, ip: u64, value: Option<Value>) {
+    adjust_sp(state, -8);
+    if let Some(offset) = state.register(Register::Rsp).and_then(Value::on_stack) {
+        let value = value.unwrap_or_else(|| Value::made(ip, Slot::Stack(offset)));
+        state.set_stack(offset, value);
+    }
+}
+
+fn adjust_sp(state: &mut State, bytes: i64) {
+    if let Some(sp) = state.register(Register::Rsp).map(|sp| sp.plus(bytes)) {
+        state.set(Register::Rsp, sp);
+    }
+}
+
+/// Whatever the instruction writes holds something unknown from now on.
+fn forget_written(instruction: &Instruction, state: &mut State) {
+    let ip = instruction.ip();
+    let writes = |access| {
+        matches!(
+            access,
+            OpAccess::Write | OpAccess::CondWrite | OpAccess::ReadWrite | OpAccess::ReadCondWrite
+        )
+    };
+    let mut factory = InstructionInfoFactory::new();
+    let info = factory.info(instruction);
+    let memory_written = info.used_memory().iter().any(|memory| writes(memory.access()));
+    if memory_written && let Some(at) = address(instruction, state) {
+        match at.on_stack() {
+            Some(offset) => {
+                let size = instruction.memory_size().size();
+                state.forget_stack(offset, i64::try_from(size).unwrap_or(64));
+            }
+            None => state.stored_to(&at),
+        }
+    }
+    for used in info.used_registers() {
+        if let (true, Some(register)) = (writes(used.access()), full(used.register())) {
+            state.set(register, Value::made(ip, Slot::Register(register)));
+        }
+    }
+}
