@@ -222,6 +222,11 @@ impl Symbols {
         Symbols { kernel, modules }
     }
 
+    /// Adds the table of a module, or of one region of a module's memory.
+    pub fn add(&mut self, table: SymbolTable) {
+        self.modules.push(table);
+    }
+
     /// The tables, the kernel's first.
     pub fn tables(&self) -> impl Iterator<Item = &SymbolTable> {
         std::iter::once(&self.kernel).chain(&self.modules)

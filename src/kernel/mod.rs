@@ -15,9 +15,29 @@
     )
 )]
 
+mod cpu;
+pub mod fields;
+mod image;
+mod memory_use;
+mod module;
+mod pids;
+mod session;
+mod sources;
+mod state;
 mod task;
+mod task_fields;
+mod tasks;
+#[cfg(test)]
+mod testing;
+pub mod walk;
 
-pub use task::{State, Task};
+pub use cpu::{Cpu, Cpus};
+pub use image::Kernel;
+pub use module::Module;
+pub use session::{OpenError, Options, Session};
+pub use state::State;
+pub use task::Task;
+pub use tasks::Tasks;
 
 use crate::object::ObjectError;
 

@@ -1,65 +1,8 @@
 //! Tasks: every thread of every process, and the idle task of every CPU.
 
-use super::Known;
+use super::{Known, State};
 use crate::dump::VirtAddr;
-use std::fmt;
 use std::time::Duration;
-
-/// The state of a task, by the two letters that crash prints.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum State {
-    /// `RU`: running or runnable.
-    Running,
-    /// `IN`: interruptible sleep.
-    Interruptible,
-    /// `UN`: uninterruptible sleep.
-    Uninterruptible,
-    /// `ID`: idle kernel thread (`TASK_IDLE`).
-    Idle,
-    /// `ST`: stopped.
-    Stopped,
-    /// `TR`: stopped by a tracer.
-    Traced,
-    /// `ZO`: exited, not yet waited for.
-    Zombie,
-    /// `DE`: dead.
-    Dead,
-    /// `NE`: new.
-    New,
-    /// `PA`: parked.
-    Parked,
-    /// `WA`: waking.
-    Waking,
-    /// A combination of bits that has no letters.
-    Other(u64),
-}
-
-impl State {
-    /// The two letters; `??` for a value without any.
-    #[must_use]
-    pub const fn letters(self) -> &'static str {
-        match self {
-            State::Running => "RU",
-            State::Interruptible => "IN",
-            State::Uninterruptible => "UN",
-            State::Idle => "ID",
-            State::Stopped => "ST",
-            State::Traced => "TR",
-            State::Zombie => "ZO",
-            State::Dead => "DE",
-            State::New => "NE",
-            State::Parked => "PA",
-            State::Waking => "WA",
-            State::Other(_) => "??",
-        }
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.letters())
-    }
-}
 
 /// One thread.
 #[derive(Clone, Debug)]

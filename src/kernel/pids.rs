@@ -1,0 +1,44 @@
+//! Which process numbers are in use: the initial PID namespace's IDR (`kernel/pid.c`, 4.15).
+//!
+//! Each entry is a `struct pid`, whose `tasks[PIDTYPE_PID]` heads the list with the one task of that
+//! number. The IDR and the task list are kept apart by the kernel, so each can stand in for a damaged
+//! other.
+
+use super::Known;
+use super::fields::Field;
+use super::image::Kernel;
+use super::walk::{self, WalkError};
+use crate::dump::VirtAddr;
+
+/// More tasks than `PID_MAX_LIMIT` allows cannot be.
+pub(super) const MAX_TASKS: usize = 4 << 20;
+
+/// The tasks that the IDR knows, and what is wrong with it.
+pub(super) struct Pids {
+    pub(super) tasks: Vec<VirtAddr>,
+    pub(super) cut: Option<WalkError>,
+}
+
+/// Reads the IDR.
+///
+/// # Errors
+/// [`super::Unknown`] when this kernel has none: before 4.15 it has a hash table.
+pub(super) fn read(kernel: Kernel<'_>) -> Known<Pids> {
+    let namespace = kernel.symbol("init_pid_ns")?;
+    let idr = kernel.field("pid_namespace", "idr.idr_rt")?;
+    let first = kernel.field("pid", "tasks")?;
+    let link = Field::first_of(kernel.structure("task_struct")?, &["pid_links", "pids"])?;
+    let walked = walk::xarray(kernel.memory, kernel.types, namespace.plus(idr.offset), MAX_TASKS);
+    let mut cut = walked.cut;
+    let mut tasks = Vec::with_capacity(walked.found.len());
+    for pid in walked.found {
+        let pid = VirtAddr(pid.entry);
+        match kernel.memory.read_ptr(pid.plus(first.offset)) {
+            // Nobody has this number any more; a process group or a session is still called by it.
+            Ok(none) if none.is_null() => {}
+            Ok(node) => tasks.push(node.minus(link.offset)),
+            Err(fault) => cut = cut.or(Some(WalkError::Fault { node: pid, fault })),
+        }
+    }
+    Ok(Pids { tasks, cut })
+}

@@ -1,0 +1,286 @@
+//! An opened dump with everything found for it.
+//!
+//! Opening maps the file, reads its headers and finds the kernel's address space. All else is found
+//! when it is first asked for, by whichever thread asks, and kept: names and types first, on which
+//! everything stands, then CPUs, tasks, the log. A session never changes after that, and what it
+//! lacks has a reason in [`Session::notes`].
+
+use super::cpu::{Cpu, Cpus};
+use super::sources::Sources;
+use super::{Kernel, Known, Module, Task, Tasks, Unknown};
+use crate::debuginfo::{SymbolRef, Symbols, Tag, Type, Types};
+use crate::dump::{self, Dump, VirtAddr, VmcoreInfo};
+use crate::memory::{KernelSpace, PageTableClues, SpaceError, UserSpace, VirtualMemory};
+use crate::object::Object;
+use crate::unwind::{End, InactiveTaskFrame, Orc, OrcTable, Register, Registers, Trace, Unwinder};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+/// What to open, and where to look for what the dump lacks.
+#[derive(Clone, Default, Debug)]
+pub struct Options {
+    /// The dump; several files when it is split.
+    pub dumps: Vec<PathBuf>,
+    /// The kernel's ELF file with its symbols and types.
+    pub vmlinux: Option<PathBuf>,
+    /// Where else to look for debug information.
+    pub debug_dirs: Vec<PathBuf>,
+    /// Look nowhere: use only what the dump carries.
+    pub no_debuginfo: bool,
+}
+
+/// Why a dump could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A file is not there, or is no dump.
+    #[error(transparent)]
+    Dump(#[from] dump::OpenError),
+    /// Its memory cannot be read as the kernel saw it.
+    #[error(transparent)]
+    Space(#[from] SpaceError),
+}
+
+/// An opened dump with everything found for it.
+pub struct Session {
+    dump: Dump,
+    options: Options,
+    space: KernelSpace,
+    sources: OnceLock<Sources>,
+    cpus: OnceLock<Cpus>,
+    tasks: OnceLock<Tasks>,
+    unwinding: OnceLock<Unwinding>,
+}
+
+/// What unwinding stands on.
+struct Unwinding {
+    orc: Orc,
+    saved: InactiveTaskFrame,
+    /// `THREAD_SIZE`, in bytes.
+    stack_size: u64,
+}
+
+impl Session {
+    /// Opens the dump that the options name.
+    ///
+    /// # Errors
+    /// [`OpenError`] when it cannot be read, or has no kernel in it.
+    pub fn open(options: &Options) -> Result<Session, OpenError> {
+        Session::from_dump(Dump::open(&options.dumps)?, options)
+    }
+
+    /// A session of a dump that is already open.
+    ///
+    /// # Errors
+    /// [`OpenError::Space`] when the kernel's address space cannot be found in it.
+    pub fn from_dump(dump: Dump, options: &Options) -> Result<Session, OpenError> {
+        let space = KernelSpace::new(&dump.memory(), &clues(&dump))?;
+        Ok(Session {
+            dump,
+            options: options.clone(),
+            space,
+            sources: OnceLock::new(),
+            cpus: OnceLock::new(),
+            tasks: OnceLock::new(),
+            unwinding: OnceLock::new(),
+        })
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn dump(&self) -> &Dump {
+        &self.dump
+    }
+
+    /// The kernel's address space.
+    #[must_use]
+    pub fn memory(&self) -> &dyn VirtualMemory {
+        &self.space
+    }
+
+    /// The kernel's address space, to translate addresses and walk its page tables.
+    #[must_use]
+    pub fn space(&self) -> &KernelSpace {
+        &self.space
+    }
+
+    /// Memory, types and symbols together: what the kernel's nouns are read from.
+    #[must_use]
+    pub fn kernel(&self) -> Kernel<'_> {
+        Kernel { memory: &self.space, types: self.types(), symbols: self.symbols() }
+    }
+
+    fn sources(&self) -> &Sources {
+        self.sources
+            .get_or_init(|| Sources::find(&self.space, self.dump.vmcoreinfo(), &self.options))
+    }
+
+    /// The names of the kernel and its modules.
+    #[must_use]
+    pub fn symbols(&self) -> &Symbols {
+        &self.sources().symbols
+    }
+
+    /// The types of the kernel and its modules.
+    #[must_use]
+    pub fn types(&self) -> &Types {
+        &self.sources().types
+    }
+
+    /// The modules that are loaded.
+    #[must_use]
+    pub fn modules(&self) -> &[Module] {
+        &self.sources().modules
+    }
+
+    /// The CPUs.
+    #[must_use]
+    pub fn cpus(&self) -> &Cpus {
+        self.cpus.get_or_init(|| Cpus::read(self.kernel(), self.dump.cpus()))
+    }
+
+    /// Every task.
+    #[must_use]
+    pub fn tasks(&self) -> &Tasks {
+        self.tasks.get_or_init(|| Tasks::read(self.kernel(), self.cpus()))
+    }
+
+    /// What could not be found or read so far, each a sentence.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = self.sources().notes.clone();
+        notes.extend(self.cpus.get().into_iter().flat_map(|cpus| cpus.notes.clone()));
+        notes.extend(self.tasks.get().into_iter().flat_map(|tasks| tasks.notes.clone()));
+        notes
+    }
+
+    /// The symbol that covers an address.
+    #[must_use]
+    pub fn symbolize(&self, at: VirtAddr) -> Option<SymbolRef<'_>> {
+        self.symbols().resolve(at)
+    }
+
+    /// What lies at `at`, as `ty`.
+    #[must_use]
+    pub fn object<'s>(&'s self, ty: Type<'s>, at: VirtAddr) -> Object<'s> {
+        Object::new(&self.space, ty, at)
+    }
+
+    /// A CPU's copy of a per-CPU variable.
+    ///
+    /// # Errors
+    /// [`Unknown`] when there is no such symbol or CPU.
+    pub fn per_cpu(&self, symbol: &str, cpu: u32) -> Known<VirtAddr> {
+        let symbol = self.kernel().symbol(symbol)?;
+        let cpu = self.cpus().get(cpu).ok_or_else(|| Unknown::because(format!("no CPU {cpu}")))?;
+        Ok(cpu.per_cpu(symbol))
+    }
+
+    fn unwinding(&self) -> &Unwinding {
+        self.unwinding.get_or_init(|| {
+            let tables = self.modules().iter().filter_map(|module| {
+                let (ip, entries, count) = module.orc.clone().ok()?;
+                let text = module.text.clone().ok()?;
+                Some(OrcTable { ip, entries, count, text })
+            });
+            Unwinding {
+                orc: Orc::new(&self.space, self.symbols(), tables.collect()),
+                saved: InactiveTaskFrame::new(self.types()),
+                stack_size: stack_size(self.types()),
+            }
+        })
+    }
+
+    /// The kernel stack of a task; `None` when it has exited and its stack is freed.
+    #[must_use]
+    pub fn stack(&self, task: &Task) -> Option<Range<VirtAddr>> {
+        let end = task.stack.checked_add(self.unwinding().stack_size)?;
+        (!task.stack.is_null()).then_some(task.stack..end)
+    }
+
+    /// The backtrace of a task: from its CPU's registers when it ran, otherwise from where it
+    /// sleeps.
+    #[must_use]
+    pub fn trace(&self, task: &Task) -> Trace {
+        let cut = |reason: String| Trace { frames: Vec::new(), end: End::Cut(reason) };
+        let unwinding = self.unwinding();
+        let unwinder = Unwinder::new(&unwinding.orc, self.symbols(), &self.space);
+        let stack = self.stack(task);
+        match self.cpu_of(task) {
+            Some(Cpu { registers: Ok(registers), .. }) => {
+                unwinder.running(registers.clone(), stack)
+            }
+            Some(cpu) => cut(format!(
+                "it runs on CPU {}, and the dump has no registers of that CPU",
+                cpu.number
+            )),
+            None if stack.is_none() => cut("it has exited and its stack is freed".to_owned()),
+            None => match &task.sp {
+                Ok(sp) => unwinder.sleeping(*sp, &unwinding.saved, stack),
+                Err(unknown) => cut(unknown.to_string()),
+            },
+        }
+    }
+
+    /// The CPU that was running a task. Its stack pointer decides: in the middle of a switch the
+    /// runqueue already names the next task, while the CPU is still on the stack of the one before.
+    #[must_use]
+    pub fn cpu_of(&self, task: &Task) -> Option<&Cpu> {
+        let holds =
+            |task: &Task, sp: VirtAddr| self.stack(task).is_some_and(|stack| stack.contains(&sp));
+        let on_it = self.cpus().iter().find(|cpu| sp(cpu).is_some_and(|sp| holds(task, sp)));
+        on_it.or_else(|| {
+            let cpu = self.cpus().running(task.at)?;
+            let elsewhere = sp(cpu).is_some_and(|sp| {
+                self.tasks().iter().any(|other| other.at != task.at && holds(other, sp))
+            });
+            (!elsewhere).then_some(cpu)
+        })
+    }
+
+    /// The address space of a task's process.
+    ///
+    /// # Errors
+    /// [`Unknown`] for a kernel thread, and when the process's page tables cannot be found.
+    pub fn user_memory(&self, task: &Task) -> Known<UserSpace> {
+        let mm = task.mm.ok_or_else(|| Unknown::because("it has no address space of its own"))?;
+        let pgd = self.kernel().field("mm_struct", "pgd")?.read(&self.space, mm)?;
+        Ok(UserSpace::new(&self.space, VirtAddr(pgd))?)
+    }
+}
+
+/// Where a CPU's stack pointer was.
+fn sp(cpu: &Cpu) -> Option<VirtAddr> {
+    let registers: &Registers = cpu.registers.as_ref().ok()?;
+    registers.get(Register::Rsp).map(VirtAddr)
+}
+
+/// `THREAD_SIZE`: that of `union thread_union`; 16 KiB on x86-64 since 3.15.
+fn stack_size(types: &Types) -> u64 {
+    const TODAY: u64 = 16 * 1024;
+    let union = types.find(Tag::Union, "thread_union").ok().and_then(|union| union.size());
+    union.filter(|size| size.is_power_of_two() && (4096..=1 << 20).contains(size)).unwrap_or(TODAY)
+}
+
+/// What the dump says about its page tables.
+fn clues(dump: &Dump) -> PageTableClues {
+    let info = dump.vmcoreinfo();
+    let either = |a, b| info.symbol(a).or_else(|| info.symbol(b));
+    PageTableClues {
+        swapper_pg_dir: either("swapper_pg_dir", "init_top_pgt"),
+        phys_base: info.number("phys_base").or(dump.info().phys_base),
+        five_levels: five_levels(info, dump),
+        sme_mask: info.number("sme_mask").map_or(0, i64::cast_unsigned),
+        in_image: ["_stext", "init_uts_ns"].iter().filter_map(|name| info.symbol(name)).collect(),
+        cr3: dump.cpus().iter().filter_map(|cpu| cpu.cr3).collect(),
+    }
+}
+
+fn five_levels(info: &VmcoreInfo, dump: &Dump) -> bool {
+    /// `X86_CR4_LA57`
+    const LA57: u64 = 1 << 12;
+    match info.number("pgtable_l5_enabled") {
+        Some(enabled) => enabled != 0,
+        None => dump.cpus().iter().filter_map(|cpu| cpu.cr4).any(|cr4| cr4 & LA57 != 0),
+    }
+}

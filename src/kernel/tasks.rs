@@ -1,0 +1,297 @@
+//! All tasks of the dump.
+//!
+//! Tasks are found twice: by the PID IDR, and by the list of processes and each process's list of
+//! threads. The IDR's come first, since they can be read side by side; from every task that is read
+//! the lists lead to its neighbours, in both directions, until nothing new turns up. So a list or
+//! an IDR that is damaged somewhere hides no task that the other still knows, and what one knows and
+//! the other does not is noted. Idle tasks are on neither; each runqueue names its own.
+
+use super::cpu::Cpus;
+use super::image::Kernel;
+use super::memory_use::{MemoryFields, MemoryUse};
+use super::pids;
+use super::task_fields::{TaskFields, TaskRead, tgid_at};
+use super::{Known, State, Task, Unknown};
+use crate::dump::VirtAddr;
+use rayon::prelude::*;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+/// So few reads are not worth spreading over threads.
+const FEW: usize = 64;
+
+/// Every task, in crash's order: by pid, the idle tasks first and by CPU.
+#[derive(Clone, Default, Debug)]
+pub struct Tasks {
+    tasks: Vec<Task>,
+    by_address: HashMap<VirtAddr, usize>,
+    /// What could not be read, or contradicts itself.
+    pub notes: Vec<String>,
+}
+
+impl Tasks {
+    /// Finds and reads them.
+    #[must_use]
+    pub fn read(kernel: Kernel<'_>, cpus: &Cpus) -> Tasks {
+        let fields = match TaskFields::probe(kernel) {
+            Ok(fields) => fields,
+            Err(unknown) => {
+                let notes = vec![format!("tasks cannot be read: {unknown}")];
+                return Tasks { notes, ..Tasks::default() };
+            }
+        };
+        let mut search = Search::new(kernel, &fields);
+        search.run(cpus);
+        let Search { found, mut notes, .. } = search;
+        let found = finish(kernel, cpus, &fields, found);
+        notes.dedup();
+        Tasks::new(found, notes)
+    }
+
+    /// Puts tasks in order.
+    #[must_use]
+    pub fn new(mut tasks: Vec<Task>, notes: Vec<String>) -> Tasks {
+        tasks.sort_by_key(|task| {
+            let cpu = if task.pid == 0 { task.cpu.clone().unwrap_or(u32::MAX) } else { 0 };
+            (task.pid, cpu, task.at)
+        });
+        let by_address = tasks.iter().enumerate().map(|(i, task)| (task.at, i)).collect();
+        Tasks { tasks, by_address, notes }
+    }
+
+    /// All of them, in order.
+    #[must_use]
+    pub fn all(&self) -> &[Task] {
+        &self.tasks
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Whether none was found.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Task> {
+        self.tasks.iter()
+    }
+
+    /// The task whose `task_struct` is at `at`.
+    #[must_use]
+    pub fn at(&self, at: VirtAddr) -> Option<&Task> {
+        self.tasks.get(*self.by_address.get(&at)?)
+    }
+
+    /// The task of that number; of the idle tasks the first.
+    #[must_use]
+    pub fn by_pid(&self, pid: u32) -> Option<&Task> {
+        let first = self.tasks.partition_point(|task| task.pid < pid);
+        self.tasks.get(first).filter(|task| task.pid == pid)
+    }
+
+    /// The threads of the process `tgid`, by pid.
+    pub fn threads(&self, tgid: u32) -> impl Iterator<Item = &Task> {
+        self.tasks.iter().filter(move |task| task.tgid == tgid)
+    }
+
+    /// How many tasks are in each state, the rarest letters last.
+    #[must_use]
+    pub fn counts(&self) -> Vec<(State, usize)> {
+        let mut counts: HashMap<State, usize> = HashMap::new();
+        for state in self.tasks.iter().flat_map(|task| task.state.as_ref().ok()) {
+            *counts.entry(*state).or_default() += 1;
+        }
+        let mut counts: Vec<_> = counts.into_iter().collect();
+        counts.sort_by_key(|(state, count)| (std::cmp::Reverse(*count), *state));
+        counts
+    }
+}
+
+impl<'a> IntoIterator for &'a Tasks {
+    type Item = &'a Task;
+    type IntoIter = std::slice::Iter<'a, Task>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// The search for tasks from what is known to what it leads to.
+struct Search<'a, 's> {
+    kernel: Kernel<'s>,
+    fields: &'a TaskFields,
+    found: HashMap<VirtAddr, TaskRead>,
+    refused: HashSet<VirtAddr>,
+    notes: Vec<String>,
+}
+
+impl<'a, 's> Search<'a, 's> {
+    fn new(kernel: Kernel<'s>, fields: &'a TaskFields) -> Search<'a, 's> {
+        Search { kernel, fields, found: HashMap::new(), refused: HashSet::new(), notes: Vec::new() }
+    }
+
+    fn run(&mut self, cpus: &Cpus) {
+        let idle: Vec<VirtAddr> = cpus.iter().filter_map(|cpu| cpu.idle.clone().ok()).collect();
+        let init = self.kernel.symbol("init_task");
+        // Without runqueues the first CPU's idle task is still known.
+        let first = if idle.is_empty() { init.clone().ok() } else { None };
+        self.read(idle.into_iter().chain(first), "a runqueue");
+        let pids = pids::read(self.kernel);
+        let mut numbered = HashSet::new();
+        if let Ok(pids) = &pids {
+            numbered.extend(pids.tasks.iter().copied());
+            if let Some(cut) = &pids.cut {
+                self.notes.push(format!("the PID IDR is damaged: {cut}"));
+            }
+        }
+        let mut listed = HashSet::new();
+        let mut next: Vec<VirtAddr> = numbered.iter().copied().collect();
+        match init {
+            Ok(init) => next.push(init),
+            Err(unknown) => self.notes.push(format!("the list of tasks has no head: {unknown}")),
+        }
+        let mut from = "the PID IDR";
+        while !next.is_empty() && self.found.len() < pids::MAX_TASKS {
+            let new = self.read(next.drain(..), from);
+            from = "the list of tasks";
+            for task in &new {
+                // The idle tasks of other CPUs are copies; only that of the first is on the list.
+                if let Some(read) = self.found.get(task)
+                    && (read.task.pid != 0 || self.kernel.symbol("init_task") == Ok(*task))
+                {
+                    listed.extend(read.linked.iter().copied());
+                    next.extend(&read.linked);
+                }
+            }
+            next.retain(|at| !self.found.contains_key(at) && !self.refused.contains(at));
+        }
+        if pids.is_ok() {
+            self.compare(&numbered, &listed);
+        }
+    }
+
+    /// Reads those that are new and gives back which were read.
+    fn read(&mut self, at: impl IntoIterator<Item = VirtAddr>, from: &str) -> Vec<VirtAddr> {
+        let mut at: Vec<VirtAddr> =
+            at.into_iter().filter(|at| !self.refused.contains(at)).collect();
+        at.sort_unstable();
+        at.dedup();
+        let (kernel, fields) = (self.kernel, self.fields);
+        let missing: Vec<VirtAddr> =
+            at.iter().copied().filter(|at| !self.found.contains_key(at)).collect();
+        let read = |at: &VirtAddr| (*at, fields.read(kernel, *at));
+        let results: Vec<(VirtAddr, Known<TaskRead>)> = if missing.len() < FEW {
+            missing.iter().map(read).collect()
+        } else {
+            missing.par_iter().map(read).collect()
+        };
+        for (at, result) in results {
+            match result {
+                Ok(task) => _ = self.found.insert(at, task),
+                Err(unknown) => {
+                    self.refused.insert(at);
+                    self.notes
+                        .push(format!("{from} leads to a task that cannot be read: {unknown}"));
+                }
+            }
+        }
+        at.retain(|at| self.found.contains_key(at));
+        at
+    }
+
+    fn compare(&mut self, numbered: &HashSet<VirtAddr>, listed: &HashSet<VirtAddr>) {
+        let mut odd = |what: &str, is_odd: &dyn Fn(&VirtAddr) -> bool| {
+            let mut labels: Vec<(u32, String)> = self
+                .found
+                .iter()
+                .filter(|(at, read)| read.task.pid != 0 && is_odd(at))
+                .map(|(_, read)| (read.task.pid, read.task.label()))
+                .collect();
+            labels.sort_unstable();
+            if let Some((_, first)) = labels.first() {
+                let others = match labels.len() - 1 {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
+                self.notes.push(format!("{first}{others}: {what}"));
+            }
+        };
+        odd("on the list of tasks, but not in the PID IDR", &|at| !numbered.contains(at));
+        odd("in the PID IDR, but not on the list of tasks", &|at| !listed.contains(at));
+    }
+}
+
+/// What takes more than a task's own struct: its parent, its memory, its time and CPU.
+fn finish(
+    kernel: Kernel<'_>,
+    cpus: &Cpus,
+    fields: &TaskFields,
+    found: HashMap<VirtAddr, TaskRead>,
+) -> Vec<Task> {
+    let memory_fields = MemoryFields::probe(kernel);
+    let uses = memory_uses(kernel, cpus, &memory_fields, &found);
+    let mut own_pages: HashMap<u32, i64> = HashMap::new();
+    for read in found.values() {
+        *own_pages.entry(read.task.tgid).or_default() += read.rss_pages;
+    }
+    let now = cpus.clock();
+    found
+        .values()
+        .map(|read| {
+            let mut task = read.task.clone();
+            task.ppid = read.parent.clone().and_then(|parent| match found.get(&parent) {
+                // Idle tasks are nobody's children, whoever started their CPUs.
+                _ if task.pid == 0 => Ok(0),
+                Some(parent) => Ok(parent.task.tgid),
+                None => Ok(tgid_at(fields, kernel, parent)?),
+            });
+            let cpu = cpus.running(task.at);
+            task.active = cpu.is_some();
+            if task.pid == 0
+                && let Some(cpu) = cpus.iter().find(|cpu| cpu.idle == Ok(task.at))
+            {
+                task.cpu = Ok(cpu.number);
+            }
+            let zombie = matches!(task.state, Ok(State::Zombie));
+            if let Some(usage) = task.mm.filter(|_| !zombie).and_then(|mm| uses.get(&mm)) {
+                task.vsz_kib = usage.vsz_kib.clone();
+                let pages = usage.resident_pages.clone();
+                let own = own_pages.get(&task.tgid).copied().unwrap_or(0);
+                let resident = pages.map(|pages| memory_fields.resident(pages.saturating_add(own)));
+                task.rss_kib = resident.clone().map(|(kib, _)| kib);
+                task.mem_percent = resident.and_then(|(_, percent)| percent);
+            }
+            task.since_ran = since(now, task.since_ran, cpu.is_some());
+            task
+        })
+        .collect()
+}
+
+fn memory_uses(
+    kernel: Kernel<'_>,
+    cpus: &Cpus,
+    fields: &MemoryFields,
+    found: &HashMap<VirtAddr, TaskRead>,
+) -> HashMap<VirtAddr, MemoryUse> {
+    let mut spaces: Vec<VirtAddr> = found.values().filter_map(|read| read.task.mm).collect();
+    spaces.sort_unstable();
+    spaces.dedup();
+    spaces.into_par_iter().map(|mm| (mm, fields.read(kernel, cpus, mm))).collect()
+}
+
+/// How long ago `last` was. A task that is on a CPU has not stopped running.
+fn since(now: Option<Duration>, last: Known<Duration>, on_cpu: bool) -> Known<Duration> {
+    if on_cpu {
+        return Ok(Duration::ZERO);
+    }
+    match now {
+        Some(now) => Ok(now.saturating_sub(last?)),
+        None => Err(Unknown::because("no runqueue's clock can be read")),
+    }
+}

@@ -1,0 +1,107 @@
+//! Made-up memory and types for the tests of this floor.
+
+use crate::debuginfo::{Compound, Kind, MemberDef, Tag, TypeDef, TypeId, TypeSource, Types};
+use crate::dump::{Fault, Level, VirtAddr, Why};
+use crate::memory::VirtualMemory;
+use std::collections::BTreeMap;
+
+/// Memory of single bytes; what was not put there is not mapped.
+#[derive(Default)]
+pub(crate) struct Image(BTreeMap<u64, u8>);
+
+impl Image {
+    pub(crate) fn put(&mut self, at: u64, bytes: &[u8]) {
+        for (offset, byte) in (0..).zip(bytes) {
+            self.0.insert(at + offset, *byte);
+        }
+    }
+
+    pub(crate) fn put_u64(&mut self, at: u64, value: u64) {
+        self.put(at, &value.to_le_bytes());
+    }
+}
+
+impl VirtualMemory for Image {
+    fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
+        for (offset, byte) in (0..).zip(buf) {
+            let at = at.plus(offset);
+            let none = Fault::virt(at, Why::NotPresent { level: Level::Pte });
+            *byte = *self.0.get(&at.0).ok_or(none)?;
+        }
+        Ok(())
+    }
+}
+
+/// Structs described by name, size and (member, offset, size of an unsigned integer).
+#[derive(Default)]
+pub(crate) struct TypeTable {
+    defs: Vec<TypeDef>,
+}
+
+impl TypeTable {
+    pub(crate) fn new() -> TypeTable {
+        let int = |size| TypeDef {
+            name: Some(format!("u{}", size * 8).into()),
+            kind: Kind::Int { size, signed: false, char: false, bool: false },
+        };
+        // The index of an integer is its size.
+        TypeTable { defs: (0..=8).map(int).collect() }
+    }
+
+    pub(crate) fn with(mut self, name: &str, size: u64, members: &[(&str, u64, u32)]) -> TypeTable {
+        let members = members
+            .iter()
+            .map(|(name, offset, size)| MemberDef {
+                name: Some((*name).into()),
+                ty: self.member_type(*size),
+                bit_offset: offset * 8,
+                bit_size: None,
+            })
+            .collect();
+        let kind = Kind::Struct(Compound { size, members });
+        self.defs.push(TypeDef { name: Some(name.into()), kind });
+        self
+    }
+
+    /// An integer of 1 to 8 bytes, or an array of bytes.
+    fn member_type(&mut self, size: u32) -> TypeId {
+        if size <= 8 {
+            return TypeId { source: 0, index: size };
+        }
+        let of = TypeId { source: 0, index: 1 };
+        self.defs.push(TypeDef { name: None, kind: Kind::Array { of, count: size.into() } });
+        TypeId { source: 0, index: u32::try_from(self.defs.len() - 1).unwrap() }
+    }
+
+    pub(crate) fn types(self) -> Types {
+        let mut types = Types::new();
+        types.add(Box::new(self));
+        types
+    }
+}
+
+impl TypeSource for TypeTable {
+    fn def(&self, index: u32) -> Option<&TypeDef> {
+        self.defs.get(usize::try_from(index).ok()?)
+    }
+
+    fn find(&self, tag: Tag, name: &str) -> Option<TypeId> {
+        let found = self.defs.iter().position(|def| {
+            def.name.as_deref() == Some(name)
+                && matches!((tag, &def.kind), (Tag::Struct, Kind::Struct(_)))
+        })?;
+        Some(TypeId { source: 0, index: u32::try_from(found).ok()? })
+    }
+
+    fn variable(&self, _: &str) -> Option<TypeId> {
+        None
+    }
+
+    fn function(&self, _: &str) -> Option<TypeId> {
+        None
+    }
+
+    fn names(&self, _: Tag) -> Vec<String> {
+        Vec::new()
+    }
+}
