@@ -7,6 +7,7 @@
 use super::image::Image;
 use rayon::prelude::*;
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Bytes of the bitmap between two counts.
@@ -44,7 +45,7 @@ impl Bitmap {
     /// The bitmap, ready for [`Bitmap::rank`].
     pub(super) fn counted(mut self) -> Bitmap {
         let bytes = self.bytes();
-        let mut before: Vec<u64> = bytes.par_chunks(STEP).with_min_len(1024).map(ones).collect();
+        let mut before: Vec<u64> = bytes.par_chunks(STEP).with_min_len(1024).map(count).collect();
         let mut sum = 0;
         for count in &mut before {
             sum += *count;
@@ -80,12 +81,50 @@ impl Bitmap {
         let step = byte / STEP;
         let bytes = self.bytes();
         let counted = *self.before.get(step)?;
-        let whole = ones(bytes.get(step * STEP..byte)?);
+        let whole = count(bytes.get(step * STEP..byte)?);
         let rest = match pfn % 8 {
             0 => 0,
             bits => (bytes.get(byte)? & ((1 << bits) - 1)).count_ones(),
         };
         Some(counted + whole + u64::from(rest))
+    }
+
+    /// How many of the first `end` bits are set, and the ranges that they form, the first `max` of
+    /// them.
+    pub(super) fn ones(&self, end: u64, max: usize) -> (u64, Vec<Range<u64>>) {
+        let mut count = 0;
+        let mut ranges: Vec<Range<u64>> = Vec::new();
+        let mut add = |range: Range<u64>| {
+            count += range.end - range.start;
+            let is_full = ranges.len() > max;
+            match ranges.last_mut() {
+                Some(last) if last.end == range.start => last.end = range.end,
+                _ if is_full => {}
+                _ => ranges.push(range),
+            }
+        };
+        for (first, &byte) in (0..end).step_by(8).zip(&*self.bytes()) {
+            let last = (first + 8).min(end);
+            match byte {
+                0 => {}
+                0xff => add(first..last),
+                _ => (first..last)
+                    .filter(|pfn| byte >> (pfn % 8) & 1 == 1)
+                    .for_each(|pfn| add(pfn..pfn + 1)),
+            }
+        }
+        ranges.truncate(max);
+        (count, ranges)
+    }
+
+    /// The bitmap from byte `from` on; zero where the file has ended.
+    pub(super) fn copy(&self, from: u64, to: &mut [u8]) {
+        to.fill(0);
+        let bytes = self.bytes();
+        let from = usize::try_from(from).ok().and_then(|from| bytes.get(from..));
+        for (to, from) in to.iter_mut().zip(from.unwrap_or_default()) {
+            *to = *from;
+        }
     }
 
     /// How many bits are set in all that the file has.
@@ -94,7 +133,7 @@ impl Bitmap {
     }
 }
 
-fn ones(bytes: &[u8]) -> u64 {
+fn count(bytes: &[u8]) -> u64 {
     let mut words = bytes.chunks_exact(8);
     let whole: u32 = words
         .by_ref()

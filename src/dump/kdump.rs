@@ -32,6 +32,8 @@ pub(super) const SIGNATURE: &[u8] = b"KDUMP   ";
 pub(super) const OLD_SIGNATURE: &[u8] = b"DISKDUMP";
 /// Bytes in `struct disk_dump_header`.
 pub(super) const HEADER_LEN: usize = 464;
+/// Where `struct new_utsname` stands in it.
+const UTSNAME: u64 = 12;
 /// Bytes in `struct kdump_sub_header`.
 pub(super) const SUB_HEADER_LEN: usize = 104;
 /// Bytes in `struct page_desc`.
@@ -52,7 +54,8 @@ pub(super) struct Header {
     pub(super) block_size: u64,
     pub(super) nr_cpus: u32,
     pub(super) max_mapnr: u64,
-    pub(super) phys_base: u64,
+    /// `None` in an old diskdump file.
+    pub(super) phys_base: Option<i64>,
     pub(super) dump_level: Option<u32>,
     /// First and last page (exclusive) of a part of a split dump.
     pub(super) part: Option<(u64, u64)>,
@@ -62,6 +65,14 @@ impl Header {
     /// Whether the writer ran out of space.
     pub(super) fn is_incomplete(&self) -> bool {
         self.status & INCOMPLETE != 0
+    }
+
+    /// Whether two parts of split dumps are parts of the same one.
+    pub(super) fn is_of_one_dump_with(&self, other: &Header) -> bool {
+        self.version == other.version
+            && self.block_size == other.block_size
+            && self.max_mapnr == other.max_mapnr
+            && self.utsname == other.utsname
     }
 }
 
@@ -104,7 +115,7 @@ impl Kdump {
         if !block_size.is_power_of_two() || !(4096..=65536).contains(&block_size) {
             return Err(WhyNot::Damaged("the header gives an impossible page size"));
         }
-        let utsname = Utsname::parse(raw.get(12..402).unwrap_or_default());
+        let utsname = Utsname::parse(&image.header::<390>(UTSNAME));
         if !matches!(utsname.machine.as_str(), "" | "x86_64") {
             return Err(WhyNot::Unsupported(format!("a dump of {}", utsname.machine)));
         }
@@ -118,7 +129,7 @@ impl Kdump {
             block_size,
             nr_cpus: u32_at(&raw, 460),
             max_mapnr: u64::from(u32_at(&raw, 440)),
-            phys_base: 0,
+            phys_base: None,
             dump_level: None,
             part: None,
         };
@@ -196,8 +207,13 @@ impl Kdump {
     }
 
     /// Whether the page is RAM; `None` when the file ends before its bit.
-    pub(super) fn is_ram(&self, pfn: u64) -> Option<bool> {
-        self.ram.as_ref().unwrap_or(&self.dumped).get(pfn)
+    fn is_ram(&self, pfn: u64) -> Option<bool> {
+        self.ram().get(pfn)
+    }
+
+    /// Which pages are RAM.
+    pub(super) fn ram(&self) -> &Bitmap {
+        self.ram.as_ref().unwrap_or(&self.dumped)
     }
 
     /// The compressions in use: what the header announces, and what a sample of the pages, spread
@@ -228,6 +244,11 @@ impl Kdump {
             || self.dumped.is_short()
     }
 
+    /// `struct new_utsname`, as the header has it.
+    pub(super) fn raw_utsname(&self) -> [u8; 390] {
+        self.image.header(UTSNAME)
+    }
+
     /// Whether the file is flattened.
     pub(super) fn is_flattened(&self) -> bool {
         self.image.is_flattened()
@@ -247,7 +268,7 @@ impl Kdump {
 
 impl Header {
     fn read_sub_header(&mut self, sub: &[u8]) {
-        self.phys_base = u64_at(sub, 0);
+        self.phys_base = Some(u64_at(sub, 0).cast_signed());
         if self.version >= 1 {
             self.dump_level = Some(u32_at(sub, 8));
         }

@@ -20,6 +20,7 @@ mod bitmap;
 mod bytes;
 mod cache;
 mod cpu;
+mod elf;
 mod error;
 mod fault;
 mod flattened;
@@ -33,9 +34,12 @@ mod packed;
 mod pages;
 #[cfg(test)]
 mod recipe;
+mod recognise;
+mod record;
 #[cfg(test)]
 mod tests;
 mod text;
+pub mod trim;
 mod utsname;
 mod vmcoreinfo;
 
@@ -46,6 +50,7 @@ pub use fault::{At, Fault, Level, Why};
 pub use info::DumpInfo;
 pub use open::Dump;
 pub use packed::Compression;
+pub use record::{PageSet, Recorder};
 pub use text::scrub;
 pub use utsname::Utsname;
 pub use vmcoreinfo::VmcoreInfo;

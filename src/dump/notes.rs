@@ -4,6 +4,8 @@ use super::bytes::{slice, u32_at};
 
 /// `NT_PRSTATUS`, of owner `CORE`: the registers of a CPU.
 pub(super) const PRSTATUS: u32 = 1;
+/// `NT_AUXV`, of owner `CORE`: only a process has one.
+pub(super) const AUXV: u32 = 6;
 
 /// One note.
 pub(super) struct Note<'a> {
@@ -11,6 +13,8 @@ pub(super) struct Note<'a> {
     pub(super) owner: &'a [u8],
     pub(super) kind: u32,
     pub(super) data: &'a [u8],
+    /// Where `data` starts, in bytes from the first note.
+    pub(super) at: u64,
 }
 
 /// The notes in `bytes`, to the end or to the first that is damaged. Owner and data are padded to
@@ -26,13 +30,25 @@ pub(super) fn notes(bytes: &[u8]) -> impl Iterator<Item = Note<'_>> {
         let data = slice(bytes, data_at, data_len)?;
         at = data_at + data_len.next_multiple_of(4);
         let end = owner.iter().position(|&byte| byte == 0).unwrap_or(owner.len());
-        Some(Note { owner: owner.get(..end)?, kind: u32_at(header, 8), data })
+        Some(Note { owner: owner.get(..end)?, kind: u32_at(header, 8), data, at: data_at })
     })
 }
 
-/// The text of the VMCOREINFO note.
-pub(super) fn vmcoreinfo(bytes: &[u8]) -> Option<&[u8]> {
-    notes(bytes).find(|note| note.owner == b"VMCOREINFO").map(|note| note.data)
+/// The VMCOREINFO note.
+pub(super) fn vmcoreinfo(bytes: &[u8]) -> Option<Note<'_>> {
+    notes(bytes).find(|note| note.owner == b"VMCOREINFO")
+}
+
+/// A note as it stands in a file.
+pub(super) fn build(owner: &[u8], kind: u32, data: &[u8]) -> Vec<u8> {
+    let len = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX).to_le_bytes();
+    let mut note = [len(owner.len() + 1), len(data.len()), kind.to_le_bytes()].concat();
+    note.extend(owner);
+    note.push(0);
+    note.resize(note.len().next_multiple_of(4), 0);
+    note.extend(data);
+    note.resize(note.len().next_multiple_of(4), 0);
+    note
 }
 
 #[cfg(test)]

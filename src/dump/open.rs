@@ -2,20 +2,25 @@
 
 use super::PhysicalMemory;
 use super::cpu::{CpuNote, cpus};
+use super::elf::ElfDump;
 use super::error::{OpenError, WhyNot};
 use super::image::Image;
 use super::info::DumpInfo;
-use super::kdump::{self, Kdump};
+use super::kdump::Kdump;
 use super::mapping::Bytes;
 use super::notes;
 use super::pages::Pages;
-use super::text::scrub;
+use super::recognise::{Format, recognise};
+use super::record::Recorder;
 use super::vmcoreinfo::VmcoreInfo;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// An opened dump. Cheap to clone, shared by threads.
+///
+/// The file must not be cut off while it is open: it is mapped, and reading where it no longer is
+/// ends the program.
 #[derive(Clone)]
 pub struct Dump {
     file: Arc<DumpFile>,
@@ -24,9 +29,23 @@ pub struct Dump {
 
 /// What opening found.
 struct DumpFile {
-    pages: Arc<Pages>,
+    source: Source,
+    notes: Vec<u8>,
     vmcoreinfo: VmcoreInfo,
     cpus: Vec<CpuNote>,
+}
+
+/// The memory in the file, by format.
+#[derive(Clone)]
+pub(super) enum Source {
+    Kdump(Arc<Pages>),
+    Elf(Arc<ElfDump>),
+}
+
+/// One of the files that make up a dump.
+enum Part {
+    Kdump(Box<Kdump>),
+    Elf(ElfDump),
 }
 
 impl Dump {
@@ -38,11 +57,11 @@ impl Dump {
     pub fn open(paths: &[PathBuf]) -> Result<Dump, OpenError> {
         let mut parts = Vec::new();
         for path in paths {
-            let opened = map(path).and_then(|bytes| open_image(Image::new(bytes)));
-            parts.push(opened.map_err(|why| OpenError { path: path.clone(), why })?);
+            let part = map(path).and_then(Part::open);
+            parts.push(part.map_err(|why| OpenError { path: path.clone(), why })?);
         }
-        let whole = Dump::from_parts(parts);
-        whole.map_err(|why| OpenError { path: paths.first().cloned().unwrap_or_default(), why })
+        let path = || paths.first().cloned().unwrap_or_default();
+        Dump::assemble(parts).map_err(|why| OpenError { path: path(), why })
     }
 
     /// Opens a dump that is part of the program; `name` stands for it in errors.
@@ -50,43 +69,56 @@ impl Dump {
     /// # Errors
     /// As [`Dump::open`].
     pub fn from_static(bytes: &'static [u8], name: &str) -> Result<Dump, OpenError> {
-        open_image(Image::new(Bytes::Static(bytes)))
-            .and_then(|part| Dump::from_parts(vec![part]))
+        Part::open(Bytes::Static(bytes))
+            .and_then(|part| Dump::assemble(vec![part]))
             .map_err(|why| OpenError { path: name.into(), why })
     }
 
     /// Opens what a test built.
     #[cfg(test)]
-    pub(super) fn from_bytes(parts: Vec<Bytes>) -> Result<Dump, WhyNot> {
-        let parts = parts.into_iter().map(|bytes| open_image(Image::new(bytes)));
-        Dump::from_parts(parts.collect::<Result<_, _>>()?)
+    pub(super) fn from_bytes(parts: Vec<Vec<u8>>) -> Result<Dump, WhyNot> {
+        let parts = parts.into_iter().map(|bytes| Part::open(Bytes::Owned(bytes)));
+        Dump::assemble(parts.collect::<Result<_, _>>()?)
     }
 
-    fn from_parts(mut parts: Vec<Kdump>) -> Result<Dump, WhyNot> {
-        parts.sort_by_key(|part| part.header.part);
-        let Some(first) = parts.first() else {
-            return Err(WhyNot::NotOneDump("no file was given"));
-        };
-        let header = first.header.clone();
-        if parts.len() > 1 {
-            if parts.iter().any(|part| part.header.part.is_none()) {
-                return Err(WhyNot::NotOneDump("only the parts of one split dump open together"));
-            }
-            let same = |part: &Kdump| {
-                part.header.block_size == header.block_size
-                    && part.header.max_mapnr == header.max_mapnr
-                    && part.header.utsname == header.utsname
-            };
-            if !parts.iter().all(same) {
-                return Err(WhyNot::NotOneDump("these are parts of different dumps"));
+    fn assemble(parts: Vec<Part>) -> Result<Dump, WhyNot> {
+        let mut kdumps = Vec::new();
+        let mut elves = Vec::new();
+        for part in parts {
+            match part {
+                Part::Kdump(kdump) => kdumps.push(*kdump),
+                Part::Elf(elf) => elves.push(elf),
             }
         }
-        let vmcoreinfo = first.vmcoreinfo.as_deref().or_else(|| notes::vmcoreinfo(&first.notes));
-        let vmcoreinfo = VmcoreInfo::parse(vmcoreinfo.unwrap_or_default());
-        let cpus = cpus(&first.notes);
-        let pages = Arc::new(Pages::new(parts, header.block_size));
-        let memory = Arc::clone(&pages);
-        Ok(Dump { file: Arc::new(DumpFile { pages, vmcoreinfo, cpus }), memory })
+        match (elves.pop(), kdumps.is_empty()) {
+            (Some(elf), true) if elves.is_empty() => {
+                let notes = elf.notes.clone();
+                Ok(Dump::new(Source::Elf(Arc::new(elf)), notes, None))
+            }
+            (None, false) => {
+                let pages = Pages::join(kdumps)?;
+                let notes = pages.first().notes.clone();
+                let vmcoreinfo = pages.first().vmcoreinfo.clone();
+                Ok(Dump::new(Source::Kdump(Arc::new(pages)), notes, vmcoreinfo))
+            }
+            (None, true) => Err(WhyNot::NotOneDump("no file was given")),
+            (Some(_), _) => {
+                Err(WhyNot::NotOneDump("only the parts of one split dump open together"))
+            }
+        }
+    }
+
+    fn new(source: Source, notes: Vec<u8>, vmcoreinfo: Option<Vec<u8>>) -> Dump {
+        let vmcoreinfo = match &vmcoreinfo {
+            Some(text) => VmcoreInfo::parse(text),
+            None => VmcoreInfo::parse(notes::vmcoreinfo(&notes).map_or(b"", |note| note.data)),
+        };
+        let memory: Arc<dyn PhysicalMemory> = match &source {
+            Source::Kdump(pages) => Arc::clone(pages) as _,
+            Source::Elf(elf) => Arc::clone(elf) as _,
+        };
+        let cpus = cpus(&notes);
+        Dump { file: Arc::new(DumpFile { source, notes, vmcoreinfo, cpus }), memory }
     }
 
     /// The machine's memory.
@@ -95,16 +127,18 @@ impl Dump {
         Arc::clone(&self.memory)
     }
 
+    /// The same dump, and the pages that are read from it from now on; for [`super::trim`].
+    #[must_use]
+    pub fn recording(&self) -> (Dump, Arc<Recorder>) {
+        let recorder = Arc::new(Recorder::new(self.memory()));
+        let memory = Arc::clone(&recorder);
+        (Dump { file: Arc::clone(&self.file), memory }, recorder)
+    }
+
     /// What the kernel tells about itself.
     #[must_use]
     pub fn vmcoreinfo(&self) -> &VmcoreInfo {
         &self.file.vmcoreinfo
-    }
-
-    /// What the file is and what it holds. Looks at a sample of the pages; keep the answer.
-    #[must_use]
-    pub fn info(&self) -> DumpInfo {
-        DumpInfo::of_kdump(&self.file.pages.parts)
     }
 
     /// The saved registers of each CPU, in the order of the notes. An offline CPU, or one that did
@@ -113,11 +147,37 @@ impl Dump {
     pub fn cpus(&self) -> &[CpuNote] {
         &self.file.cpus
     }
+
+    /// What the file is and what it holds. Counts pages and looks at a sample of them: a matter of
+    /// milliseconds, but keep the answer.
+    #[must_use]
+    pub fn info(&self) -> DumpInfo {
+        DumpInfo::of(&self.file.source)
+    }
+
+    pub(super) fn source(&self) -> &Source {
+        &self.file.source
+    }
+
+    /// The ELF notes, as they stand in the file.
+    pub(super) fn notes(&self) -> &[u8] {
+        &self.file.notes
+    }
+}
+
+impl Part {
+    fn open(bytes: Bytes) -> Result<Part, WhyNot> {
+        let image = Image::new(bytes);
+        match recognise(&image)? {
+            Format::Kdump => Kdump::open(Arc::new(image)).map(|kdump| Part::Kdump(Box::new(kdump))),
+            Format::Elf => ElfDump::open(image).map(Part::Elf),
+        }
+    }
 }
 
 fn map(path: &Path) -> Result<Bytes, WhyNot> {
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
+    // First, since opening a pipe waits for its writer.
+    let metadata = std::fs::metadata(path)?;
     if metadata.is_dir() {
         return Err(WhyNot::Directory);
     }
@@ -130,13 +190,5 @@ fn map(path: &Path) -> Result<Bytes, WhyNot> {
     if metadata.len() == 0 {
         return Err(WhyNot::Empty);
     }
-    Ok(Bytes::map(&file)?)
-}
-
-fn open_image(image: Image) -> Result<Kdump, WhyNot> {
-    let start = image.header::<16>(0);
-    if start.starts_with(kdump::SIGNATURE) || start.starts_with(kdump::OLD_SIGNATURE) {
-        return Kdump::open(Arc::new(image));
-    }
-    Err(WhyNot::NotADump(format!("{:?}", scrub(&start))))
+    Ok(Bytes::map(&File::open(path)?)?)
 }

@@ -3,40 +3,64 @@
 use super::PhysicalMemory;
 use super::addr::PhysAddr;
 use super::cache::PageCache;
+use super::error::WhyNot;
 use super::fault::{Fault, Why};
 use super::kdump::Kdump;
 use super::packed::{Compression, unpack};
 
 /// The parts of a dump; there is one unless it is split.
 pub(super) struct Pages {
-    /// By the number of their first page.
-    pub(super) parts: Vec<Kdump>,
-    pub(super) block_size: u64,
+    first: Kdump,
+    /// The others, by the number of their first page.
+    others: Vec<Kdump>,
+    block_size: u64,
     cache: PageCache,
 }
 
 impl Pages {
-    /// `parts` must be sorted and of one page size.
-    pub(super) fn new(parts: Vec<Kdump>, block_size: u64) -> Pages {
+    /// The files as one dump.
+    pub(super) fn join(mut parts: Vec<Kdump>) -> Result<Pages, WhyNot> {
+        parts.sort_by_key(|part| part.header.part);
+        let mut parts = parts.into_iter();
+        let first = parts.next().ok_or(WhyNot::NotOneDump("no file was given"))?;
+        let others: Vec<Kdump> = parts.collect();
+        for other in &others {
+            if first.header.part.is_none() || other.header.part.is_none() {
+                return Err(WhyNot::NotOneDump("only the parts of one split dump open together"));
+            }
+            if !first.header.is_of_one_dump_with(&other.header) {
+                return Err(WhyNot::NotOneDump("these are parts of different dumps"));
+            }
+        }
+        let block_size = first.header.block_size;
         let cache = PageCache::new(usize::try_from(block_size).unwrap_or(usize::MAX));
-        Pages { parts, block_size, cache }
+        Ok(Pages { first, others, block_size, cache })
+    }
+
+    /// The file with the lowest pages.
+    pub(super) fn first(&self) -> &Kdump {
+        &self.first
+    }
+
+    /// All files.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &Kdump> {
+        std::iter::once(&self.first).chain(&self.others)
     }
 
     /// The file that holds a page, or would.
-    fn part(&self, pfn: u64) -> Result<&Kdump, Why> {
-        let after = self
-            .parts
-            .partition_point(|part| part.header.part.is_none_or(|(first, _)| first <= pfn));
-        self.parts.get(after.saturating_sub(1)).ok_or(Why::Beyond)
+    fn part(&self, pfn: u64) -> &Kdump {
+        let starts_below = |part: &Kdump| part.header.part.is_some_and(|(start, _)| start <= pfn);
+        let after = self.others.partition_point(starts_below);
+        after.checked_sub(1).and_then(|last| self.others.get(last)).unwrap_or(&self.first)
     }
 
     /// Copies out of one page, from its byte `skip` on.
-    fn copy(&self, pfn: u64, skip: usize, to: &mut [u8]) -> Result<(), Why> {
-        let cached = self.cache.hit(pfn, |page| copy_from(page, skip, to));
-        if let Some(copied) = cached {
+    fn copy(&self, pfn: u64, skip: u64, to: &mut [u8]) -> Result<(), Why> {
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        if let Some(copied) = self.cache.hit(pfn, |page| copy_from(page, skip, to)) {
             return copied;
         }
-        let stored = self.part(pfn)?.find(pfn)?;
+        let stored = self.part(pfn).find(pfn)?;
         if stored.compression == Compression::Raw {
             return copy_from(&stored.data, skip, to);
         }
@@ -50,27 +74,23 @@ impl Pages {
 
 fn copy_from(page: &[u8], skip: usize, to: &mut [u8]) -> Result<(), Why> {
     let from = page.get(skip..).and_then(|rest| rest.get(..to.len()));
-    to.copy_from_slice(from.ok_or(Why::Corrupt("it is too short"))?);
+    to.copy_from_slice(from.ok_or(Why::Corrupt("its data is not one page long"))?);
     Ok(())
 }
 
 impl PhysicalMemory for Pages {
     fn read(&self, at: PhysAddr, buf: &mut [u8]) -> Result<(), Fault> {
-        let mut at = at;
+        let mut at = at.0;
         let mut rest = buf;
         while !rest.is_empty() {
-            let skip = at.0 % self.block_size;
+            let skip = at % self.block_size;
             let room = usize::try_from(self.block_size - skip).unwrap_or(usize::MAX);
             let (now, later) = rest.split_at_mut(room.min(rest.len()));
-            self.copy(at.0 / self.block_size, usize::try_from(skip).unwrap_or(0), now)
-                .map_err(|why| Fault::phys(at, why))?;
-            let next = at.checked_add(now.len() as u64);
+            self.copy(at / self.block_size, skip, now)
+                .map_err(|why| Fault::phys(PhysAddr(at), why))?;
+            // Saturates only past the last page that an address can name, which no dump has.
+            at = at.saturating_add(now.len() as u64);
             rest = later;
-            match next {
-                Some(next) => at = next,
-                None if rest.is_empty() => {}
-                None => return Err(Fault::phys(at, Why::Beyond)),
-            }
         }
         Ok(())
     }

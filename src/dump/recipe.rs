@@ -178,6 +178,79 @@ impl KdumpRecipe {
     }
 }
 
+/// An ELF dump.
+pub(super) struct ElfRecipe {
+    pub(super) loads: Vec<Load>,
+    pub(super) notes: Vec<u8>,
+    /// The header as QEMU writes it: `e_ehsize` 8, section headers before the program headers.
+    pub(super) is_qemu: bool,
+    /// The number of program headers in section 0 rather than in the header.
+    pub(super) is_xnum: bool,
+}
+
+/// A PT_LOAD.
+#[derive(Clone)]
+pub(super) struct Load {
+    pub(super) paddr: u64,
+    pub(super) vaddr: u64,
+    pub(super) data: Vec<u8>,
+    pub(super) memsz: u64,
+}
+
+impl Load {
+    /// Whole pages in the file, then pages that were left out.
+    pub(super) fn pages(first: u64, dumped: u64, excluded: u64) -> Load {
+        let data: Vec<u8> = (first..first + dumped).flat_map(content).collect();
+        let memsz = (dumped + excluded) * 4096;
+        Load { paddr: first * 4096, vaddr: first * 4096, data, memsz }
+    }
+}
+
+impl ElfRecipe {
+    pub(super) fn new(loads: Vec<Load>) -> ElfRecipe {
+        let notes = [prstatus(42, 0x1000), note("VMCOREINFO", 0, VMCOREINFO)].concat();
+        ElfRecipe { loads, notes, is_qemu: false, is_xnum: false }
+    }
+
+    pub(super) fn build(&self) -> Vec<u8> {
+        let count = self.loads.len() + 1;
+        let sections = if self.is_qemu { 2 } else { usize::from(self.is_xnum) };
+        let table = 64 + sections * 64;
+        let mut file = vec![0; table];
+        file[..16].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0");
+        put32(&mut file, 16, 4 | 62 << 16);
+        put32(&mut file, 20, 1);
+        put64(&mut file, 32, table as u64);
+        put64(&mut file, 40, if sections > 0 { 64 } else { 0 });
+        put32(&mut file, 52, if self.is_qemu { 8 } else { 64 } | 56 << 16);
+        let phnum = if self.is_xnum { 0xffff } else { count as u32 };
+        put32(&mut file, 56, phnum | if sections > 0 { 64 << 16 } else { 0 });
+        put32(&mut file, 60, sections as u32);
+        if self.is_xnum {
+            put32(&mut file, 64 + 44, count as u32);
+        }
+        let mut data_at = table + count * 56;
+        let mut header = |kind: u32, paddr, vaddr, filesz: usize, memsz| {
+            let mut bytes = vec![0; 56];
+            put32(&mut bytes, 0, kind);
+            put64(&mut bytes, 8, data_at as u64);
+            put64(&mut bytes, 16, vaddr);
+            put64(&mut bytes, 24, paddr);
+            put64(&mut bytes, 32, filesz as u64);
+            put64(&mut bytes, 40, memsz);
+            data_at += filesz;
+            bytes
+        };
+        file.extend(header(4, 0, 0, self.notes.len(), 0));
+        for load in &self.loads {
+            file.extend(header(1, load.paddr, load.vaddr, load.data.len(), load.memsz));
+        }
+        file.extend(&self.notes);
+        self.loads.iter().for_each(|load| file.extend(&load.data));
+        file
+    }
+}
+
 /// The file in pieces of `size` bytes, in an order that is anything but straight.
 pub(super) fn flatten(file: &[u8], size: usize) -> Vec<u8> {
     let mut out = b"makedumpfile\0\0\0\0".to_vec();
