@@ -1,9 +1,14 @@
-//! Where no unwind table helps: generated code (BPF, trampolines), kernels without ORC.
+//! Where no unwind table helps: generated code (BPF, trampolines), functions that the kernel's build
+//! leaves out (`__crash_kexec`, in which every kdump begins), kernels without ORC.
 //!
-//! First rbp: generated code keeps frame pointers. Then the words of the stack: the next that points
-//! behind a call instruction into known code is taken for the return address. It may be one left
-//! over from an earlier call, so such frames are marked unreliable; from there on the tables may
-//! help again.
+//! Three ways, the surest first:
+//! - rbp, in code that keeps a frame pointer: generated code does, other code shows it by its first
+//!   instructions;
+//! - the stack is searched for the address behind a call to the very function that we are in;
+//! - it is searched for an address behind any call.
+//!
+//! What is found may be left over from an earlier call, so such frames are marked unreliable. From
+//! there on the tables may help again.
 
 use super::stack::Stack;
 use super::{Frame, FrameKind, Register, Registers};
@@ -13,8 +18,12 @@ use std::ops::Range;
 
 /// How much of a stack of unknown bounds is searched: the usual `THREAD_SIZE`.
 const REACH: u64 = 16 << 10;
-/// The kernel's half of the addresses.
-const KERNEL: u64 = 0xff00_0000_0000_0000;
+/// Below is no code of the kernel: from here on lie its image (`__START_KERNEL_map`) and, after it,
+/// modules and generated code.
+const KERNEL_TEXT: u64 = 0xffff_ffff_8000_0000;
+
+/// How far into a function its frame pointer is set up at the latest.
+const PROLOGUE: usize = 24;
 
 /// The frame that probably follows.
 pub(super) fn next(
@@ -27,7 +36,29 @@ pub(super) fn next(
         Some(bounds) if bounds.contains(&frame.sp) => bounds.end,
         _ => frame.sp.plus(REACH),
     };
-    by_frame_pointer(stack, frame, end).or_else(|| by_scan(stack, symbols, frame.sp, end))
+    let function = symbols.resolve(frame.lookup_pc()).filter(|found| found.symbol.is_text());
+    let function = function.map(|found| found.symbol.at);
+    let by_bp = match function {
+        Some(start) if !keeps_frame_pointer(stack, start) => None,
+        _ => by_frame_pointer(stack, frame, end),
+    };
+    let called_at = |stack: &mut Stack<'_>| {
+        let start = function?;
+        by_scan(stack, frame.sp, end, |_, call| call == Call::To(start))
+    };
+    let called = |stack: &mut Stack<'_>| {
+        by_scan(stack, frame.sp, end, |pc, _| {
+            symbols.resolve(pc.minus(1)).is_some_and(|found| found.symbol.is_text())
+        })
+    };
+    by_bp.or_else(|| called_at(stack)).or_else(|| called(stack))
+}
+
+/// Whether a function begins with `push %rbp; mov %rsp,%rbp`, after what is there for tracing.
+fn keeps_frame_pointer(stack: &mut Stack<'_>, start: VirtAddr) -> bool {
+    let mut code = [0; PROLOGUE];
+    stack.read(start, &mut code).is_ok()
+        && code.windows(4).any(|window| window == [0x55, 0x48, 0x89, 0xe5])
 }
 
 fn by_frame_pointer(stack: &mut Stack<'_>, frame: &Frame, end: VirtAddr) -> Option<Frame> {
@@ -37,21 +68,20 @@ fn by_frame_pointer(stack: &mut Stack<'_>, frame: &Frame, end: VirtAddr) -> Opti
     }
     let callers_bp = stack.word(bp).ok()?;
     let pc = VirtAddr(stack.word(bp.plus(8)).ok()?);
-    follows_call(stack, pc).then(|| guessed(pc, bp.plus(16), Some(callers_bp)))
+    call_before(stack, pc).map(|_| guessed(pc, bp.plus(16), Some(callers_bp)))
 }
 
+/// The first word of the stack that is behind a call that `wanted` accepts.
 fn by_scan(
     stack: &mut Stack<'_>,
-    symbols: &Symbols,
     start: VirtAddr,
     end: VirtAddr,
+    wanted: impl Fn(VirtAddr, Call) -> bool,
 ) -> Option<Frame> {
     let mut slot = VirtAddr(start.0.checked_next_multiple_of(8)?);
     while slot < end {
         let pc = VirtAddr(stack.word(slot).ok()?);
-        let is_text = pc.0 >= KERNEL
-            && symbols.resolve(pc.minus(1)).is_some_and(|found| found.symbol.is_text());
-        if is_text && follows_call(stack, pc) {
+        if call_before(stack, pc).is_some_and(|call| wanted(pc, call)) {
             return Some(guessed(pc, slot.plus(8), None));
         }
         slot = slot.plus(8);
@@ -67,14 +97,28 @@ fn guessed(pc: VirtAddr, sp: VirtAddr, bp: Option<u64>) -> Frame {
     Frame { reliable: false, ..Frame::with(FrameKind::Call, registers, None) }
 }
 
-/// Whether the instruction before an address is a call: `e8` with a 32-bit distance, or `ff /2` in
-/// one of the lengths that a register or memory operand gives it.
-fn follows_call(stack: &mut Stack<'_>, pc: VirtAddr) -> bool {
-    let mut code = [0; 7];
-    if pc.0 < KERNEL || stack.read(pc.minus(7), &mut code).is_err() {
-        return false;
+/// What a call instruction calls.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Call {
+    /// This address.
+    To(VirtAddr),
+    /// What a register or memory holds.
+    Indirect,
+}
+
+/// The call instruction that an address follows: `e8` with a 32-bit distance, or `ff /2` in one of
+/// the lengths that its operand gives it.
+fn call_before(stack: &mut Stack<'_>, pc: VirtAddr) -> Option<Call> {
+    // Most words of a stack are ruled out by this, without a read.
+    if pc.0 < KERNEL_TEXT {
+        return None;
     }
-    let [_, _, near, ..] = code;
+    let mut code = [0; 7];
+    stack.read(pc.minus(7), &mut code).ok()?;
+    if let [_, _, 0xe8, distance @ ..] = code {
+        let distance = i64::from(i32::from_le_bytes(distance));
+        return Some(Call::To(VirtAddr(pc.0.wrapping_add_signed(distance))));
+    }
     // The operand's kind (mod and r/m) for each length: [reg], [reg+disp8], [disp32], …
     let indirect = |length: usize| {
         let Some([0xff, operand, ..]) = code.len().checked_sub(length).and_then(|n| code.get(n..))
@@ -91,7 +135,7 @@ fn follows_call(stack: &mut Stack<'_>, pc: VirtAddr) -> bool {
                 _ => (kind == 2 || kind == 0) && memory == 4,
             }
     };
-    near == 0xe8 || [2, 3, 4, 6, 7].into_iter().any(indirect)
+    [2, 3, 4, 6, 7].into_iter().any(indirect).then_some(Call::Indirect)
 }
 
 #[cfg(test)]
@@ -101,16 +145,21 @@ mod tests {
 
     const CODE: u64 = 0xffff_ffff_8100_0000;
 
-    fn behind(code: &[u8]) -> bool {
+    fn call(code: &[u8]) -> Option<Call> {
         let mut memory = FlatMemory::new();
         memory.put(CODE, &[0x90; 16]).put(CODE + 16, code);
         let end = VirtAddr(CODE + 16 + u64::try_from(code.len()).unwrap());
-        follows_call(&mut Stack::new(&memory), end)
+        call_before(&mut Stack::new(&memory), end)
+    }
+
+    fn behind(code: &[u8]) -> bool {
+        call(code).is_some()
     }
 
     #[test]
     fn calls_of_every_form_are_recognised() {
-        assert!(behind(&[0xe8, 1, 2, 3, 4])); // call near
+        let near = call(&[0xe8, 0xfb, 0xff, 0xff, 0xff]); // call to itself
+        assert_eq!(near, Some(Call::To(VirtAddr(CODE + 16))));
         assert!(behind(&[0xff, 0xd0])); // call *%rax
         assert!(behind(&[0x41, 0xff, 0xd3])); // call *%r11
         assert!(behind(&[0xff, 0x13])); // call *(%rbx)
@@ -128,6 +177,6 @@ mod tests {
         assert!(!behind(&[0xff, 0xe0])); // jmp *%rax
         assert!(!behind(&[0xe9, 1, 2, 3, 4])); // jmp near
         assert!(!behind(&[0xff, 0x30])); // push (%rax)
-        assert!(!follows_call(&mut Stack::new(&FlatMemory::new()), VirtAddr(CODE)));
+        assert_eq!(call_before(&mut Stack::new(&FlatMemory::new()), VirtAddr(CODE)), None);
     }
 }

@@ -86,29 +86,32 @@ impl Register {
 /// The values of those registers that are known.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Registers {
-    values: [Option<u64>; 21],
+    /// Zero for those that are not known.
+    values: [u64; 21],
+    /// A bit for each register that is known.
+    known: u32,
 }
 
 impl Registers {
     /// The value of a register, if it is known.
     #[must_use]
     pub fn get(&self, register: Register) -> Option<u64> {
-        self.values.get(register as usize).copied().flatten()
+        let known = self.known & (1 << register as u32) != 0;
+        self.values.get(register as usize).copied().filter(|_| known)
     }
 
     /// Sets or forgets a register.
     pub fn set(&mut self, register: Register, value: Option<u64>) {
         if let Some(slot) = self.values.get_mut(register as usize) {
-            *slot = value;
+            *slot = value.unwrap_or(0);
         }
+        let bit = 1 << register as u32;
+        self.known = if value.is_some() { self.known | bit } else { self.known & !bit };
     }
 
     /// The known ones with their values, in number order.
     pub fn iter(&self) -> impl Iterator<Item = (Register, u64)> {
-        Register::ALL
-            .into_iter()
-            .zip(self.values)
-            .filter_map(|(register, value)| Some((register, value?)))
+        Register::ALL.into_iter().filter_map(|register| Some((register, self.get(register)?)))
     }
 }
 

@@ -86,9 +86,8 @@ impl<'d> Unwinder<'d> {
             let step = self.step(&mut stack, &at).or_else(|problem| {
                 guess::next(&mut stack, self.symbols, &at.frame, task_stack.as_ref())
                     .map(|frame| Some(At { frame, exact: false }))
-                    .ok_or(problem)
+                    .ok_or_else(|| format!("in {}: {problem}", self.place(&at)))
             });
-            let place = self.place(&at);
             frames.push(at.frame);
             match step {
                 Ok(Some(_)) if frames.len() >= MAX_FRAMES => {
@@ -96,7 +95,7 @@ impl<'d> Unwinder<'d> {
                 }
                 Ok(Some(next)) => at = next,
                 Ok(None) => break End::Complete,
-                Err(problem) => break End::Cut(format!("in {place}: {problem}")),
+                Err(problem) => break End::Cut(problem),
             }
         };
         Trace { frames, end }

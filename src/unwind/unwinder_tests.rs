@@ -291,6 +291,23 @@ fn without_anything_better_the_stack_is_searched_for_return_addresses() {
 }
 
 #[test]
+fn a_call_to_the_function_itself_is_better_than_any_call() {
+    let mut machine = Machine::new();
+    let (stale, caller) = (code("leaf") + 4, code("leaf") + 0x80);
+    let distance = i32::try_from(code("nothing").wrapping_sub(caller).cast_signed()).unwrap();
+    machine.memory.put(caller - 4, &distance.to_le_bytes());
+    machine.push(STACK, &[stale, 0, caller, code("ret_from_fork") + 9]);
+    // rbp is another function's: this one does not begin with setting it up.
+    machine.push(STACK + 0x100, &[0, stale]);
+    let trace = machine.running(code("nothing") + 3, STACK, &[(Register::Rbp, STACK + 0x100)]);
+    assert_eq!(places(&trace)[1], (caller, STACK + 24));
+    // This one does.
+    machine.memory.put(code("nothing") + 5, &[0x55, 0x48, 0x89, 0xe5]);
+    let trace = machine.running(code("nothing") + 9, STACK, &[(Register::Rbp, STACK + 0x100)]);
+    assert_eq!(places(&trace)[1], (stale, STACK + 0x110));
+}
+
+#[test]
 fn the_search_stays_on_the_stack() {
     let mut machine = Machine::new();
     machine.push(STACK, &[0; 8]).push(STACK + 64, &[code("leaf") + 4]);
