@@ -18,6 +18,7 @@
 mod cpu;
 pub mod fields;
 mod image;
+mod log;
 mod memory_use;
 mod module;
 mod pids;
@@ -33,6 +34,7 @@ pub mod walk;
 
 pub use cpu::{Cpu, Cpus};
 pub use image::Kernel;
+pub use log::{Caller, Log, LogRecord};
 pub use module::Module;
 pub use session::{OpenError, Options, Session};
 pub use state::State;

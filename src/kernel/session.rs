@@ -7,7 +7,7 @@
 
 use super::cpu::{Cpu, Cpus};
 use super::sources::Sources;
-use super::{Kernel, Known, Module, Task, Tasks, Unknown};
+use super::{Kernel, Known, Log, Module, Task, Tasks, Unknown};
 use crate::debuginfo::{SymbolRef, Symbols, Tag, Type, Types};
 use crate::dump::{self, Dump, VirtAddr, VmcoreInfo};
 use crate::memory::{KernelSpace, PageTableClues, SpaceError, UserSpace, VirtualMemory};
@@ -49,6 +49,7 @@ pub struct Session {
     sources: OnceLock<Sources>,
     cpus: OnceLock<Cpus>,
     tasks: OnceLock<Tasks>,
+    log: OnceLock<Log>,
     unwinding: OnceLock<Unwinding>,
 }
 
@@ -82,6 +83,7 @@ impl Session {
             sources: OnceLock::new(),
             cpus: OnceLock::new(),
             tasks: OnceLock::new(),
+            log: OnceLock::new(),
             unwinding: OnceLock::new(),
         })
     }
@@ -145,12 +147,19 @@ impl Session {
         self.tasks.get_or_init(|| Tasks::read(self.kernel(), self.cpus()))
     }
 
+    /// The kernel's log.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        self.log.get_or_init(|| Log::read(self.kernel(), self.dump.vmcoreinfo()))
+    }
+
     /// What could not be found or read so far, each a sentence.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let mut notes = self.sources().notes.clone();
         notes.extend(self.cpus.get().into_iter().flat_map(|cpus| cpus.notes.clone()));
         notes.extend(self.tasks.get().into_iter().flat_map(|tasks| tasks.notes.clone()));
+        notes.extend(self.log.get().into_iter().flat_map(|log| log.notes.clone()));
         notes
     }
 
