@@ -28,7 +28,8 @@ pub struct Utsname {
 
 impl Utsname {
     /// Reads the struct, as far as it is there.
-    pub(super) fn parse(bytes: &[u8]) -> Utsname {
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Utsname {
         let mut fields = bytes.chunks(65).map(|field| {
             let end = field.iter().position(|&byte| byte == 0).unwrap_or(field.len());
             scrub(field.get(..end).unwrap_or_default())

@@ -25,6 +25,7 @@ mod pids;
 mod session;
 mod sources;
 mod state;
+mod system;
 mod task;
 mod task_fields;
 mod tasks;
@@ -38,6 +39,7 @@ pub use log::{Caller, Log, LogRecord};
 pub use module::Module;
 pub use session::{OpenError, Options, Session};
 pub use state::State;
+pub use system::{System, taint_letters};
 pub use task::Task;
 pub use tasks::Tasks;
 

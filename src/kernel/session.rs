@@ -7,7 +7,7 @@
 
 use super::cpu::{Cpu, Cpus};
 use super::sources::Sources;
-use super::{Kernel, Known, Log, Module, Task, Tasks, Unknown};
+use super::{Kernel, Known, Log, Module, System, Task, Tasks, Unknown};
 use crate::debuginfo::{SymbolRef, Symbols, Tag, Type, Types};
 use crate::dump::{self, Dump, VirtAddr, VmcoreInfo};
 use crate::memory::{KernelSpace, PageTableClues, SpaceError, UserSpace, VirtualMemory};
@@ -50,6 +50,7 @@ pub struct Session {
     cpus: OnceLock<Cpus>,
     tasks: OnceLock<Tasks>,
     log: OnceLock<Log>,
+    system: OnceLock<System>,
     unwinding: OnceLock<Unwinding>,
 }
 
@@ -84,6 +85,7 @@ impl Session {
             cpus: OnceLock::new(),
             tasks: OnceLock::new(),
             log: OnceLock::new(),
+            system: OnceLock::new(),
             unwinding: OnceLock::new(),
         })
     }
@@ -151,6 +153,12 @@ impl Session {
     #[must_use]
     pub fn log(&self) -> &Log {
         self.log.get_or_init(|| Log::read(self.kernel(), self.dump.vmcoreinfo()))
+    }
+
+    /// The machine as a whole.
+    #[must_use]
+    pub fn system(&self) -> &System {
+        self.system.get_or_init(|| System::read(self.kernel(), &self.dump, self.cpus(), self.log()))
     }
 
     /// What could not be found or read so far, each a sentence.
