@@ -131,7 +131,7 @@ fn time(kernel: Kernel<'_>, dump: &Dump) -> Known<u64> {
         let at = match kernel.first_symbol(&["timekeeper_data", "tk_core"]) {
             Ok(at) => {
                 let keeper = kernel.field("tk_data", "timekeeper").map(|field| field.offset);
-                let lock = || Some(kernel.structure("seqcount_raw_spinlock").ok()?.size()?);
+                let lock = || kernel.structure("seqcount_raw_spinlock").ok()?.size();
                 at.plus(keeper.unwrap_or_else(|_| lock().unwrap_or(8).next_multiple_of(8)))
             }
             Err(_) => kernel.symbol("timekeeper")?,
