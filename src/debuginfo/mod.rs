@@ -16,12 +16,14 @@
 )]
 
 pub mod btf;
+mod elf;
 pub mod kallsyms;
 mod names;
 mod symbols;
 mod types;
 
 pub use btf::{Btf, BtfError};
+pub use elf::{ElfError, Section, Vmlinux};
 pub use kallsyms::{KallsymsAddresses, KallsymsError};
 pub use symbols::{Symbol, SymbolRef, SymbolTable, Symbols};
 pub use types::{

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io;
 use std::ops::Deref;
 
-/// The bytes of a dump: a mapped file, or bytes compiled into the program.
-pub(super) enum Bytes {
+/// The bytes of a dump or of a vmlinux: a mapped file, or bytes compiled into the program.
+pub(crate) enum Bytes {
     /// A mapped file.
     Mapped(memmap2::Mmap),
     /// Part of the program.
@@ -18,7 +18,7 @@ pub(super) enum Bytes {
 impl Bytes {
     /// Maps a whole file, read only.
     #[expect(unsafe_code, reason = "mapping a file is unsafe by nature")]
-    pub(super) fn map(file: &File) -> io::Result<Bytes> {
+    pub(crate) fn map(file: &File) -> io::Result<Bytes> {
         // SAFETY: the mapping is private and read only, and nothing in this program writes the
         // file. Another process may: its changes show up as changed bytes, which every reader here
         // treats as hostile anyway and copies out before it trusts them, and a file that is cut

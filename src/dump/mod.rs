@@ -48,6 +48,7 @@ pub use cpu::{CpuNote, CpuNoteSource};
 pub use error::{OpenError, WhyNot};
 pub use fault::{At, Fault, Level, Why};
 pub use info::DumpInfo;
+pub(crate) use mapping::Bytes;
 pub use open::Dump;
 pub use packed::Compression;
 pub use record::{PageSet, Recorder};
