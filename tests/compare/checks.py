@@ -1,0 +1,238 @@
+"""The checks.  Each yields what is wrong, a line each, and returns what was looked at, in words."""
+import pathlib
+import sys
+
+import reference
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lab"))
+import score  # noqa: E402
+
+# Kinds whose waiters, and whose exclusive holders, the kernel's own records name.
+RECORDED_WAITS = {"mutex", "rwsem", "mmap_lock", "semaphore", "completion"}
+RECORDED_HOLDS = {"mutex", "rwsem", "mmap_lock"}
+HELD_ALONE = {"excl", "write"}
+
+
+def address(text):
+    return int(text, 16)
+
+
+def ps(dump, program):
+    expected = reference.crash_tasks(dump.golden("ps.txt"))
+    got = {address(row["task"]): row for row in program.rows(dump, "ps")}
+    for task in expected.keys() - got.keys():
+        yield f"not listed: {expected[task]['pid']} {expected[task]['comm']} {task:#x}"
+    for task in got.keys() - expected.keys():
+        yield f"not in crash's list: {got[task]['pid']} {got[task]['comm']} {task:#x}"
+    for task in expected.keys() & got.keys():
+        for field, value in expected[task].items():
+            shown = got[task][field]
+            if field == "mem_percent":
+                same = shown is not None and abs(shown - value) < 0.0501
+            else:
+                same = shown == value
+            if not same:
+                yield f"pid {expected[task]['pid']} {expected[task]['comm']}: {field} is {value}, not {shown}"
+    return f"{len(expected)} tasks as crash has them"
+
+
+def frames_of(row):
+    return [
+        (address(frame["pc"]), frame["sp"] and address(frame["sp"]), frame["symbol"])
+        for frame in row["frames"]
+        if frame["kind"] != "inline"
+    ]
+
+
+def hexes(values):
+    return " ".join(f"{value:x}" if value is not None else "?" for value in values)
+
+
+def first_difference(expected, got):
+    for n, (want, have) in enumerate(zip(expected, got)):
+        if want != have:
+            return f"frame {n} is {hexes(want)}, not {hexes(have)}"
+    return f"{len(expected)} frames, not {len(got)}"
+
+
+def stacks(dump, program):
+    """Sleeping tasks as drgn has them, pc and sp; idle ones, which drgn does not list, as crash has them."""
+    rows = {address(row["task"]): row for row in program.rows(dump, "foreach bt")}
+    active = {task for task, row in reference.crash_tasks(dump.golden("ps.txt")).items() if row["active"]}
+    crash = reference.crash_stacks(dump.golden("foreach-bt.txt"))
+    drgn = reference.drgn_stacks(dump.golden("drgn.jsonl"))
+    compared = 0
+    for task in sorted((crash.keys() | drgn.keys()) - active):
+        if task not in rows:
+            yield f"no trace of task {task:#x}"
+            continue
+        got = [frame[:2] for frame in frames_of(rows[task])]
+        expected = drgn.get(task)
+        if expected is None:
+            expected = [(pc,) for pc, _ in crash[task]]
+            got = [(pc,) for pc, _ in got]
+        compared += len(expected)
+        if got != expected:
+            yield f"pid {rows[task]['pid']} {rows[task]['comm']}: {first_difference(expected, got)}"
+    return f"{compared} frames of sleeping tasks as drgn has them"
+
+
+def running(dump, program):
+    """Running tasks as crash or drgn has them."""
+    rows = {address(row["task"]): row for row in program.rows(dump, "foreach bt")}
+    active = {task for task, row in reference.crash_tasks(dump.golden("ps.txt")).items() if row["active"]}
+    crash = reference.crash_stacks(dump.golden("foreach-bt.txt"))
+    drgn = reference.drgn_stacks(dump.golden("drgn.jsonl"))
+    for task in sorted(active):
+        row = rows.get(task)
+        if row is None:
+            yield f"no trace of task {task:#x}"
+            continue
+        got = [pc for pc, _, _ in frames_of(row) if pc >= reference.KERNEL]
+        by_crash = [pc for pc, _ in crash.get(task, [])]
+        by_drgn = [pc for pc, _ in drgn.get(task, []) if pc >= reference.KERNEL]
+        if got not in (by_crash, by_drgn):
+            yield (
+                f"pid {row['pid']} {row['comm']}: got {hexes(got)} ({row['end']}), "
+                f"crash has {hexes(by_crash)}, drgn has {hexes(by_drgn)}"
+            )
+    return f"{len(active)} running tasks as crash or drgn has them"
+
+
+def names(dump, program):
+    """The names of frames as crash gives them, where both have the same pc."""
+    rows = {address(row["task"]): row for row in program.rows(dump, "foreach bt")}
+    compared = 0
+    for task, frames in reference.crash_stacks(dump.golden("foreach-bt.txt")).items():
+        ours = {pc: symbol for pc, _, symbol in frames_of(rows[task])} if task in rows else {}
+        for pc, name in frames:
+            if name and pc in ours:
+                compared += 1
+                if ours[pc] != name:
+                    yield f"pid {rows[task]['pid']}: {pc:x} is in {name}, not {ours[pc]}"
+    return f"{compared} frames named as crash names them"
+
+
+def log(dump, program):
+    expected = dump.golden("log.txt").splitlines()
+    got = program.text(dump, "log").splitlines()
+    for n, (want, have) in enumerate(zip(expected, got)):
+        if want != have:
+            yield f"line {n + 1} is {want!r}, not {have!r}"
+    if len(expected) != len(got):
+        yield f"{len(expected)} lines, not {len(got)}"
+    return f"{len(expected)} lines"
+
+
+def mod(dump, program):
+    expected = reference.crash_modules(dump.golden("mod.txt"))
+    lines = [set(line.split()) for line in program.text(dump, "mod").splitlines()]
+    for name, facts in expected.items():
+        if not any(facts <= line for line in lines):
+            yield f"no line says {' '.join(sorted(facts))}"
+    return f"{len(expected)} modules"
+
+
+def report(dump, program):
+    """Every wait and every exclusive hold that the kernel has on record, and nothing that is not so."""
+    truth, said = score.read_truth(dump.path / "truth.json"), program.report(dump)
+    waits = score.Score([line for line in truth if line["rel"] == "waiting"], said, RECORDED_WAITS)
+    holds = score.Score([line for line in truth if line["rel"] == "held"], said, RECORDED_HOLDS, HELD_ALONE)
+    yield from (line for line in waits.details() if line.startswith("missing"))
+    yield from (line for line in holds.details() if line.startswith("missing"))
+    everything = score.Score(truth, said)
+    yield from (line for line in everything.details() if line.startswith("wrong"))
+    return f"{everything} of all, waits {counted(waits, 'waiting')} holds {counted(holds, 'held')} of those on record"
+
+
+def counted(of, rel):
+    found, wanted = of.counts(rel)
+    return f"{found}/{wanted}"
+
+
+def waits_for(truth):
+    """The graph of the truth: pid -> pids that hold what it waits for."""
+    holders = {}
+    for line in truth:
+        if line["rel"] == "held" and line["kind"] not in score.CONDITIONS:
+            holders.setdefault(line["lock"], set()).add(line["pid"])
+    graph = {}
+    for line in truth:
+        if line["rel"] == "waiting":
+            graph.setdefault(line["pid"], set()).update(holders.get(line["lock"], set()))
+    return graph
+
+
+def reachable(graph, start):
+    seen, todo = set(), list(graph.get(start, ()))
+    while todo:
+        pid = todo.pop()
+        if pid not in seen:
+            seen.add(pid)
+            todo += graph.get(pid, ())
+    return seen
+
+
+def cycles_of(graph):
+    return {
+        frozenset(other for other in reachable(graph, pid) if pid in reachable(graph, other))
+        for pid in graph
+        if pid in reachable(graph, pid)
+    }
+
+
+def cycles(dump, program):
+    """The truth's deadlocks and no other."""
+    expected = cycles_of(waits_for(score.read_truth(dump.path / "truth.json")))
+    got = {frozenset(cycle["tasks"]) for cycle in program.report(dump)["cycles"]}
+    for missing in expected - got:
+        yield f"not reported: the deadlock of {sorted(missing)}"
+    for invented in got - expected:
+        yield f"no deadlock: {sorted(invented)}"
+    return f"{len(expected)} deadlocks"
+
+
+def roots(dump, program):
+    """Root blockers are tasks that hold something up, and the sure ones are all there."""
+    truth = score.read_truth(dump.path / "truth.json")
+    graph = waits_for(truth)
+    blocking = set().union(*graph.values()) if graph else set()
+    waited = {line["lock"] for line in truth if line["rel"] == "waiting"}
+    # Behind these nobody stands whom the kernel's records name.
+    last = {pid for pid in blocking if not graph.get(pid)}
+    named = {
+        line["pid"]
+        for line in truth
+        if line["rel"] == "held" and line["kind"] in RECORDED_HOLDS and line["mode"] in HELD_ALONE and line["lock"] in waited
+    }
+    got = {root["pid"] for root in program.report(dump)["roots"]}
+    for pid in sorted(last & named - got):
+        yield f"not named: pid {pid}"
+    for pid in sorted(got - blocking - {line["pid"] for line in truth if line["rel"] == "waiting"}):
+        yield f"holds nothing up: pid {pid}"
+    return f"{len(last & named)} root blockers"
+
+
+def variants(dump, program):
+    """Every file of the same memory gives the same answers, byte for byte."""
+    files = dump.files()
+    first = None
+    for file in files:
+        answer = (
+            program.run("exec", file, "-c", "ps", "-c", "foreach bt", dump=dump),
+            program.run("report", file, dump=dump),
+            program.run("report", "--json", file, dump=dump),
+        )
+        first = first or answer
+        for name, ours, theirs in zip(("ps, foreach bt", "report", "report --json"), answer, first):
+            if ours != theirs:
+                line = next((n for n, (a, b) in enumerate(zip(ours.splitlines(), theirs.splitlines())) if a != b), None)
+                yield f"{name} of {file.name} is not that of {files[0].name}" + (
+                    f": {ours.splitlines()[line]!r}, not {theirs.splitlines()[line]!r}" if line is not None else ""
+                )
+    return f"{len(files)} files alike"
+
+
+WITH_GOLDEN = [ps, stacks, running, names, log, mod]
+WITH_TRUTH = [report, cycles, roots]
+ALWAYS = [variants]
