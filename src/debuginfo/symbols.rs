@@ -238,6 +238,15 @@ impl Symbols {
         self.tables().find_map(|table| table.resolve(at))
     }
 
+    /// Where the symbol that covers an address starts and ends.
+    #[must_use]
+    pub fn bounds(&self, at: VirtAddr) -> Option<(VirtAddr, VirtAddr)> {
+        self.tables().find_map(|table| {
+            let found = table.resolve(at)?;
+            Some((found.symbol.at, table.end_of(at)?))
+        })
+    }
+
     /// The first symbol of that name, the kernel's before the modules'.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<Symbol<'_>> {

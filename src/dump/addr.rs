@@ -37,6 +37,15 @@ macro_rules! address {
                 }
             }
 
+            /// `self - bytes` unless it is below zero.
+            #[must_use]
+            pub const fn checked_sub(self, bytes: u64) -> Option<Self> {
+                match self.0.checked_sub(bytes) {
+                    Some(at) => Some(Self(at)),
+                    None => None,
+                }
+            }
+
             /// Bytes from `base` to `self`, if `self` is not below it.
             #[must_use]
             pub const fn offset_from(self, base: Self) -> Option<u64> {

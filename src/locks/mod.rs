@@ -4,6 +4,22 @@
 //! confidence and its reason in words; the deadlock cycles; the root blockers. It borrows nothing,
 //! so that screens and printers can keep it.
 
+mod analysis;
+mod api;
+mod decode;
+mod doing;
+mod evidence;
+mod graph;
+mod layout;
+mod name;
+mod ring;
+mod scene;
+mod stack;
+mod verdict;
+mod waiting;
+
+pub use analysis::analyse;
+
 use crate::dump::VirtAddr;
 use std::time::Duration;
 
@@ -159,6 +175,8 @@ pub struct Lock {
     pub holders: Vec<Holder>,
     /// Who waits for it, next in line first.
     pub waiters: Vec<Waiter>,
+    /// How many tasks hold it for reading, where it counts them.
+    pub readers: Option<u64>,
     /// What is wrong with its memory, or could not be decided.
     pub doubts: Vec<String>,
     /// How many tasks wait for it, directly or behind those who wait for it.

@@ -21,7 +21,7 @@ pub use state::{State, Taken, When};
 pub use value::{Base, Slot, Value};
 
 use crate::dump::VirtAddr;
-use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction};
+use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction, OpKind};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Functions longer than this are not followed: no kernel function is.
@@ -117,6 +117,16 @@ impl Function {
     #[must_use]
     pub fn instructions(&self) -> &[Instruction] {
         &self.instructions
+    }
+
+    /// The functions that it calls directly.
+    pub fn calls(&self) -> impl Iterator<Item = VirtAddr> {
+        self.instructions
+            .iter()
+            .filter(|instruction| {
+                step::calls(instruction) && instruction.op0_kind() == OpKind::NearBranch64
+            })
+            .map(|instruction| VirtAddr(instruction.near_branch_target()))
     }
 
     /// What is known at `pc`: a return address when `after_call`, else the very instruction.

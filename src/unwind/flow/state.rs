@@ -1,6 +1,7 @@
 //! What is known between two instructions.
 
 use super::value::{Base, Slot, Value};
+use crate::dump::VirtAddr;
 use crate::unwind::Register;
 use std::collections::BTreeMap;
 
@@ -13,6 +14,8 @@ pub(super) const GENERAL: usize = 16;
 pub struct Taken {
     /// Address of the call.
     pub call: u64,
+    /// The function called.
+    pub target: VirtAddr,
     /// What was taken, in the numbers of [`super::Effects`].
     pub class: u16,
     /// The first argument of the call; `None` when it was of an earlier turn of a loop and no name
@@ -24,6 +27,15 @@ pub struct Taken {
     pub(super) pending: Option<When>,
     /// A plain store to the argument's address gives it back.
     pub(super) by_store: bool,
+}
+
+impl Taken {
+    /// Whether it was taken on every path that leads here, and every test of the call's result
+    /// that was needed has been made.
+    #[must_use]
+    pub fn certain(&self) -> bool {
+        self.always && self.pending.is_none()
+    }
 }
 
 /// What a call that took something returns.

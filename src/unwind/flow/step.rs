@@ -168,7 +168,16 @@ fn call(instruction: &Instruction, state: &mut State, effects: &dyn Effects) -> 
             let pending = (when != When::Always).then_some(when);
             state.taken.retain(|taken| taken.call != ip);
             let argument = Some(argument);
-            state.taken.push(Taken { call: ip, class, argument, always: true, pending, by_store });
+            let target = VirtAddr(instruction.near_branch_target());
+            state.taken.push(Taken {
+                call: ip,
+                target,
+                class,
+                argument,
+                always: true,
+                pending,
+                by_store,
+            });
             state.taken.sort_by_key(|taken| taken.call);
         }
         (Effect::Give { class }, Some(argument)) => {

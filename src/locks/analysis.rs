@@ -1,0 +1,229 @@
+//! From tasks and stacks to the [`LockGraph`].
+
+use super::decode::{self, Decoded};
+use super::graph::{self, Edges};
+use super::layout::Queue;
+use super::name::Names;
+use super::scene::Scene;
+use super::waiting::{self, Found, Untied};
+use super::{Blocked, Confidence, Holder, Lock, LockGraph, LockKind, Mode, Root, TaskRef, Waiter};
+use super::{doing, evidence, verdict};
+use crate::kernel::{Session, Task};
+use std::collections::HashSet;
+
+/// Finds every lock that somebody waits for, who holds it, and what follows.
+#[must_use]
+pub fn analyse(session: &Session) -> LockGraph {
+    let scene = Scene::new(session);
+    let mut graph = LockGraph::default();
+    let mut queues = Vec::new();
+    for probed in Queue::probe_all(session.types()) {
+        match probed {
+            Ok(queue) => queues.push(queue),
+            Err((kind, error)) => {
+                graph.notes.push(format!("{}: waiters are not decoded: {error}", kind.name()));
+            }
+        }
+    }
+    let (found, untied) = waiting::find(&scene, &queues);
+    let names = Names::new(session, scene.tasks);
+    let mut locks: Vec<Lock> = found
+        .iter()
+        .filter_map(|found| {
+            let queue = queues.iter().find(|queue| queue.kind == found.kind)?;
+            Some(lock(&scene, &names, queue, found))
+        })
+        .collect();
+    add_evidence(&scene, &mut locks);
+    graph.locks = locks;
+    let edges = Edges::of(&graph.locks);
+    graph::count_blocked(&mut graph.locks, &edges);
+    graph.locks.sort_by_key(|lock| (std::cmp::Reverse(lock.blocks), lock.at));
+    let edges = Edges::of(&graph.locks);
+    graph.cycles = graph::cycles(&graph.locks, &edges);
+    graph.roots = graph::roots(&graph, &edges)
+        .into_iter()
+        .map(|(task, blocks)| {
+            let doing = doing::describe(&scene, &graph.locks, &edges, task.at);
+            Root { task, blocks, doing }
+        })
+        .collect();
+    graph.others = others(&scene, &graph.locks, &untied);
+    note_unheld(&mut graph);
+    let asleep = scene.tasks.iter().filter(|task| scene.uninterruptible(task)).count();
+    graph.verdict = verdict::of(&graph, asleep);
+    graph
+}
+
+fn task_ref(task: &Task) -> TaskRef {
+    TaskRef { pid: task.pid, at: task.at, comm: task.comm.clone() }
+}
+
+fn lock(scene: &Scene<'_>, names: &Names<'_>, queue: &Queue, found: &Found) -> Lock {
+    let session = scene.session;
+    let decoded = decode::decode(found.kind, session.memory(), session.types(), found.at);
+    let mut doubts: Vec<String> = found.damage.iter().cloned().collect();
+    let Decoded { state, words, holders, readers, doubts: more } =
+        decoded.unwrap_or_else(|error| Decoded {
+            words: "state unknown".to_owned(),
+            doubts: vec![error.to_string()],
+            ..Decoded::default()
+        });
+    doubts.extend(more);
+    let holders = holders
+        .into_iter()
+        .filter_map(|recorded| {
+            if let Some(task) = scene.task_at(recorded.task) {
+                return Some(Holder {
+                    task: task_ref(task),
+                    mode: recorded.mode,
+                    confidence: recorded.confidence,
+                    why: recorded.why,
+                });
+            }
+            doubts.push(format!(
+                "{}, but no task lives at {}: it has exited",
+                recorded.why.replace("this task", "a task"),
+                recorded.task
+            ));
+            None
+        })
+        .collect();
+    let waiters: Vec<Waiter> = (1..)
+        .zip(&found.queue)
+        .filter_map(|(position, queued)| {
+            let task = scene.tasks.get(queued.task)?;
+            Some(Waiter {
+                task: task_ref(task),
+                mode: mode(scene, queue, queued.waiter),
+                position: Some(position),
+                spinning: false,
+                since: task.since_ran.as_ref().ok().copied(),
+                confidence: Confidence::Certain,
+                why: format!(
+                    "its {} at {}, on its own stack, is number {position} in the lock's list",
+                    queue.waiter_ty, queued.waiter
+                ),
+            })
+        })
+        .collect();
+    let words = format!("{words}, {} waiting", waiters.len());
+    Lock {
+        at: found.at,
+        kind: found.kind,
+        ty: queue.lock_ty,
+        symbol: names.symbol(found.at),
+        name: names.of(found.kind, found.at),
+        state,
+        words,
+        holders,
+        waiters,
+        doubts,
+        readers,
+        blocks: 0,
+    }
+}
+
+/// Adds the holders that only their stacks show, where a lock does not record its own.
+fn add_evidence(scene: &Scene<'_>, locks: &mut [Lock]) {
+    if !locks.iter().any(wants_evidence) {
+        return;
+    }
+    let held = evidence::held(scene);
+    for lock in locks.iter_mut().filter(|lock| wants_evidence(lock)) {
+        for found in held.iter().filter(|held| held.at == lock.at && held.kind == lock.kind) {
+            let Some(task) = scene.tasks.get(found.task).map(task_ref) else { continue };
+            let confidence = if found.sure { Confidence::Likely } else { Confidence::Possible };
+            match lock.holders.iter_mut().find(|holder| holder.task == task) {
+                Some(known) if known.confidence > confidence => {
+                    known.confidence = confidence;
+                    known.why = format!("{}; {}", found.why, known.why);
+                }
+                Some(_) => {}
+                None => lock.holders.push(Holder {
+                    task,
+                    mode: found.mode,
+                    confidence,
+                    why: found.why.clone(),
+                }),
+            }
+        }
+        lock.holders.sort_by_key(|holder| (holder.confidence, holder.task.pid));
+        let shown =
+            lock.holders.iter().filter(|holder| holder.confidence != Confidence::Possible).count();
+        if let Some(readers) = lock.readers {
+            let shown = u64::try_from(shown).unwrap_or(u64::MAX);
+            if shown > readers {
+                lock.doubts
+                    .push(format!("{shown} tasks look like its readers, and it counts {readers}"));
+            } else if shown > 0 && shown < readers {
+                lock.doubts
+                    .push(format!("it counts {readers} readers, of whom {shown} could be found"));
+            }
+        }
+    }
+}
+
+/// Whether a lock can be held and does not say for sure by whom.
+fn wants_evidence(lock: &Lock) -> bool {
+    lock.kind != LockKind::Completion
+        && lock.readers != Some(0)
+        && !lock.holders.iter().any(|holder| holder.confidence == Confidence::Certain)
+}
+
+/// How a waiter wants its lock.
+fn mode(scene: &Scene<'_>, queue: &Queue, waiter: crate::dump::VirtAddr) -> Mode {
+    match (queue.kind, queue.reads) {
+        (LockKind::Completion, _) => Mode::None,
+        (LockKind::Rwsem, Some((offset, _, reads))) => {
+            match scene.session.memory().read_u32(waiter.plus(offset)) {
+                Ok(kind) if i64::from(kind) == reads => Mode::Read,
+                _ => Mode::Write,
+            }
+        }
+        (LockKind::Rwsem, None) => Mode::Write,
+        _ => Mode::Excl,
+    }
+}
+
+/// Tasks in uninterruptible sleep that wait for no lock of the graph.
+fn others(scene: &Scene<'_>, locks: &[Lock], untied: &[Untied]) -> Vec<Blocked> {
+    let tied: HashSet<_> =
+        locks.iter().flat_map(|lock| &lock.waiters).map(|waiter| waiter.task.at).collect();
+    let mut others = Vec::new();
+    for (index, task) in scene.tasks.iter().enumerate() {
+        if tied.contains(&task.at) {
+            continue;
+        }
+        let why =
+            untied.iter().find(|untied| untied.task == index).map(|untied| untied.why.clone());
+        if why.is_none() && (!scene.uninterruptible(task) || task.active) {
+            continue;
+        }
+        others.push(Blocked {
+            task: task_ref(task),
+            on: why.unwrap_or_else(|| doing::sleeping_in(scene, index)),
+            since: task.since_ran.as_ref().ok().copied(),
+        });
+    }
+    others.sort_by_key(|blocked| (std::cmp::Reverse(blocked.since), blocked.task.pid));
+    others
+}
+
+/// Says of which locks the holder is not known, and what would tell.
+fn note_unheld(graph: &mut LockGraph) {
+    let mut notes = Vec::new();
+    for lock in &graph.locks {
+        let sure = lock.holders.iter().any(|holder| holder.confidence != Confidence::Possible);
+        if sure || lock.kind == LockKind::Completion {
+            continue;
+        }
+        let keeps = match lock.kind {
+            LockKind::Semaphore => "a semaphore does not record who took its permits",
+            LockKind::Rwsem => "a rwsem does not record its readers",
+            _ => "its owner field names no task",
+        };
+        notes.push(format!("{} {}: holder unknown: {keeps}", lock.name, lock.at));
+    }
+    graph.notes.extend(notes);
+}

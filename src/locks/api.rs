@@ -1,0 +1,166 @@
+//! The kernel's lock functions: which take what, which give it back, and which a task sleeps in.
+//!
+//! Known by name, since that is what both kallsyms and an ELF have; the suffixes that compilers add
+//! to copies (`.constprop.0`) do not matter. Sources: `include/linux/{mutex,rwsem,semaphore}.h`,
+//! `kernel/locking/{mutex,rwsem,semaphore}.c`, `kernel/sched/completion.c`.
+
+use super::{LockKind, Mode};
+use crate::unwind::flow::{Effect, When};
+
+/// What a function does with the lock that is its first argument.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Use {
+    /// Takes it, if it returns as said.
+    Take(LockKind, Mode, When),
+    /// Gives it back.
+    Give(LockKind, Mode),
+}
+
+const TABLE: &[(&str, Use)] = {
+    use LockKind::{Mutex, Rwsem, Semaphore};
+    use Mode::{Excl, Read, Write};
+    use Use::{Give, Take};
+    use When::{Always, NonZero, Zero};
+    &[
+        ("mutex_lock", Take(Mutex, Excl, Always)),
+        ("mutex_lock_nested", Take(Mutex, Excl, Always)),
+        ("mutex_lock_io", Take(Mutex, Excl, Always)),
+        ("mutex_lock_io_nested", Take(Mutex, Excl, Always)),
+        ("mutex_lock_killable", Take(Mutex, Excl, Zero)),
+        ("mutex_lock_killable_nested", Take(Mutex, Excl, Zero)),
+        ("mutex_lock_interruptible", Take(Mutex, Excl, Zero)),
+        ("mutex_lock_interruptible_nested", Take(Mutex, Excl, Zero)),
+        ("mutex_trylock", Take(Mutex, Excl, NonZero)),
+        ("mutex_unlock", Give(Mutex, Excl)),
+        ("down_read", Take(Rwsem, Read, Always)),
+        ("down_read_nested", Take(Rwsem, Read, Always)),
+        ("down_read_killable", Take(Rwsem, Read, Zero)),
+        ("down_read_killable_nested", Take(Rwsem, Read, Zero)),
+        ("down_read_interruptible", Take(Rwsem, Read, Zero)),
+        ("down_read_trylock", Take(Rwsem, Read, NonZero)),
+        ("up_read", Give(Rwsem, Read)),
+        ("up_read_non_owner", Give(Rwsem, Read)),
+        ("down_write", Take(Rwsem, Write, Always)),
+        ("down_write_nested", Take(Rwsem, Write, Always)),
+        ("down_write_killable", Take(Rwsem, Write, Zero)),
+        ("down_write_killable_nested", Take(Rwsem, Write, Zero)),
+        ("down_write_trylock", Take(Rwsem, Write, NonZero)),
+        ("up_write", Give(Rwsem, Write)),
+        ("downgrade_write", Give(Rwsem, Write)),
+        ("down", Take(Semaphore, Excl, Always)),
+        ("down_interruptible", Take(Semaphore, Excl, Zero)),
+        ("down_killable", Take(Semaphore, Excl, Zero)),
+        ("down_timeout", Take(Semaphore, Excl, Zero)),
+        // Unlike all other trylocks it returns 0 when it took it.
+        ("down_trylock", Take(Semaphore, Excl, Zero)),
+        ("up", Give(Semaphore, Excl)),
+    ]
+};
+
+/// What the function of that name does.
+pub(super) fn use_of(function: &str) -> Option<Use> {
+    let name = base_name(function);
+    TABLE.iter().find(|(known, _)| *known == name).map(|(_, what)| *what)
+}
+
+/// A function's name without what the compiler added to a copy of it.
+pub(super) fn base_name(function: &str) -> &str {
+    function.split('.').next().unwrap_or(function)
+}
+
+/// The number by which [`crate::unwind::flow`] knows a kind of lock in a mode.
+fn class(kind: LockKind, mode: Mode) -> u16 {
+    (kind as u16) << 8 | mode as u16
+}
+
+/// The kind and the mode of such a number.
+pub(super) fn of_class(number: u16) -> Option<(LockKind, Mode)> {
+    TABLE.iter().find_map(|(_, what)| match what {
+        Use::Take(kind, mode, _) if class(*kind, *mode) == number => Some((*kind, *mode)),
+        _ => None,
+    })
+}
+
+/// What calling the function of that name means to whoever follows code.
+pub(super) fn effect(function: &str) -> Effect {
+    match use_of(function) {
+        Some(Use::Take(kind, mode, when)) => {
+            Effect::Take { class: class(kind, mode), when, by_store: false }
+        }
+        Some(Use::Give(kind, mode)) => Effect::Give { class: class(kind, mode) },
+        None if never_returns(function) => Effect::NoReturn,
+        None => Effect::Nothing,
+    }
+}
+
+fn never_returns(function: &str) -> bool {
+    ["panic", "__stack_chk_fail", "do_exit", "make_task_dead", "kthread_exit", "do_group_exit"]
+        .contains(&base_name(function))
+}
+
+/// The kind of lock that a task sleeping in a function waits for.
+pub(super) fn waits_for(function: &str) -> Option<LockKind> {
+    let name = base_name(function);
+    let starts = |list: &[&str]| list.iter().any(|start| name.starts_with(start));
+    if starts(&["__mutex_lock", "mutex_lock", "__ww_mutex_lock", "ww_mutex_lock"]) {
+        Some(LockKind::Mutex)
+    } else if starts(&[
+        "rwsem_down_",
+        "call_rwsem_down_",
+        "__rwsem_down_",
+        "down_read",
+        "down_write",
+        "__down_read",
+        "__down_write",
+    ]) {
+        Some(LockKind::Rwsem)
+    } else if [
+        "down",
+        "down_interruptible",
+        "down_killable",
+        "down_timeout",
+        "__down",
+        "__down_common",
+        "___down_common",
+        "__down_interruptible",
+        "__down_killable",
+        "__down_timeout",
+    ]
+    .contains(&name)
+    {
+        Some(LockKind::Semaphore)
+    } else if starts(&[
+        "wait_for_completion",
+        "__wait_for_common",
+        "wait_for_common",
+        "do_wait_for_common",
+    ]) {
+        Some(LockKind::Completion)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_of_a_function_are_that_function() {
+        assert_eq!(waits_for("__mutex_lock.constprop.0"), Some(LockKind::Mutex));
+        assert_eq!(waits_for("rwsem_down_write_slowpath"), Some(LockKind::Rwsem));
+        assert_eq!(waits_for("__down_common"), Some(LockKind::Semaphore));
+        assert_eq!(waits_for("wait_for_completion_killable"), Some(LockKind::Completion));
+        assert_eq!(waits_for("downgrade_queue"), None);
+        assert_eq!(use_of("up"), Some(Use::Give(LockKind::Semaphore, Mode::Excl)));
+        assert_eq!(use_of("update_curr"), None);
+    }
+
+    #[test]
+    fn every_class_is_one_kind_and_mode() {
+        for (name, what) in TABLE {
+            let (Use::Take(kind, mode, _) | Use::Give(kind, mode)) = *what;
+            assert_eq!(of_class(class(kind, mode)), Some((kind, mode)), "{name}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What a task is doing, in words: for root blockers and for tasks whose wait is not decoded.
+
+use super::Lock;
+use super::graph::Edges;
+use super::scene::Scene;
+use crate::dump::VirtAddr;
+use crate::kernel::State;
+
+/// Functions that every sleep passes through; what called them tells more.
+const SCHEDULER: [&str; 14] = [
+    "__schedule",
+    "schedule",
+    "__schedule_loop",
+    "__schedule_loop.constprop.0",
+    "schedule_timeout",
+    "schedule_timeout_uninterruptible",
+    "schedule_timeout_interruptible",
+    "schedule_timeout_killable",
+    "schedule_timeout_idle",
+    "schedule_preempt_disabled",
+    "schedule_hrtimeout_range",
+    "schedule_hrtimeout_range_clock",
+    "io_schedule",
+    "io_schedule_timeout",
+];
+
+/// What the task at `at` is doing: running where, waiting for what, sleeping in what.
+pub(super) fn describe(scene: &Scene<'_>, locks: &[Lock], edges: &Edges, at: VirtAddr) -> String {
+    let Some(index) = scene.index_of(at) else { return "not a live task".to_owned() };
+    if let Some(lock) = edges.waits.get(&at).and_then(|&lock| locks.get(lock)) {
+        return format!("waits for {}, {}", lock.name, lock.words);
+    }
+    let Some(task) = scene.tasks.get(index) else { return String::new() };
+    if task.active {
+        let cpu = task.cpu.as_ref().map_or_else(|_| "a CPU".to_owned(), |cpu| format!("CPU {cpu}"));
+        return format!("runs on {cpu} in {}", calls(&scene.functions(index), 3));
+    }
+    match task.state {
+        Ok(State::Running) => "runnable, and not on any CPU".to_owned(),
+        _ => sleeping_in(scene, index),
+    }
+}
+
+/// Where a task sleeps: the functions above the scheduler's own.
+pub(super) fn sleeping_in(scene: &Scene<'_>, index: usize) -> String {
+    let functions = scene.functions(index);
+    let asleep: Vec<&str> =
+        functions.iter().copied().skip_while(|name| SCHEDULER.contains(name)).collect();
+    let state = scene.tasks.get(index).and_then(|task| task.state.as_ref().ok());
+    let state = match state {
+        Some(State::Interruptible) => "sleeps interruptibly",
+        Some(State::Uninterruptible) => "sleeps uninterruptibly",
+        Some(State::Stopped | State::Traced) => "is stopped",
+        Some(State::Zombie | State::Dead) => "has exited",
+        _ => "sleeps",
+    };
+    if asleep.is_empty() {
+        return format!("{state}; its stack could not be unwound");
+    }
+    format!("{state} in {}", calls(&asleep, 3))
+}
+
+/// `a ← b ← c`: the innermost functions, names only.
+fn calls(functions: &[&str], most: usize) -> String {
+    let named: Vec<&str> =
+        functions.iter().copied().filter(|name| !name.is_empty()).take(most).collect();
+    if named.is_empty() { "unknown code".to_owned() } else { named.join(" ← ") }
+}

@@ -1,0 +1,410 @@
+//! Who waits for whom: cycles, root blockers, and how many tasks each lock holds up.
+//!
+//! The graph runs from a waiting task over the lock to its holders. A task waits for one lock at a
+//! time, so nearly everything is a tree; only shared locks (readers) fan out. Only claims that are
+//! certain or likely become edges: what is merely possible must not invent a deadlock.
+
+use super::{Confidence, Cycle, Lock, LockGraph, TaskRef};
+use crate::dump::VirtAddr;
+use std::collections::{HashMap, HashSet};
+
+/// At most this many cycles are listed of one knot of locks; the rest are the same knot again.
+const CYCLES_OF_ONE_KNOT: usize = 16;
+
+/// The edges of the graph, by index of the lock.
+pub(super) struct Edges {
+    /// The lock that a task waits for.
+    pub(super) waits: HashMap<VirtAddr, usize>,
+    /// The locks that a task holds, certainly or likely.
+    pub(super) holds: HashMap<VirtAddr, Vec<usize>>,
+}
+
+impl Edges {
+    pub(super) fn of(locks: &[Lock]) -> Edges {
+        let mut edges = Edges { waits: HashMap::new(), holds: HashMap::new() };
+        for (index, lock) in locks.iter().enumerate() {
+            for waiter in &lock.waiters {
+                if waiter.confidence != Confidence::Possible {
+                    edges.waits.insert(waiter.task.at, index);
+                }
+            }
+            for holder in &lock.holders {
+                if holder.confidence != Confidence::Possible {
+                    edges.holds.entry(holder.task.at).or_default().push(index);
+                }
+            }
+        }
+        edges
+    }
+
+    /// The locks that the waiters of `lock` hold: what is held up behind it.
+    fn behind<'a>(&'a self, lock: &'a Lock) -> impl Iterator<Item = usize> + 'a {
+        lock.waiters.iter().filter_map(|waiter| self.holds.get(&waiter.task.at)).flatten().copied()
+    }
+}
+
+/// Sets [`Lock::blocks`] of every lock: its waiters, those who wait for locks that they hold, and
+/// so on; each task once.
+pub(super) fn count_blocked(locks: &mut [Lock], edges: &Edges) {
+    let behind: Vec<Vec<usize>> = locks
+        .iter()
+        .map(|lock| {
+            let mut behind: Vec<usize> = edges.behind(lock).collect();
+            behind.sort_unstable();
+            behind.dedup();
+            behind
+        })
+        .collect();
+    let waiting: Vec<usize> = locks.iter().map(|lock| lock.waiters.len()).collect();
+    // A task waits for one lock only, so the tasks behind a set of locks are the sum of their waiters.
+    let counts: Vec<usize> = (0..locks.len())
+        .map(|lock| reachable(lock, &behind).into_iter().filter_map(|at| waiting.get(at)).sum())
+        .collect();
+    for (lock, blocks) in locks.iter_mut().zip(counts) {
+        lock.blocks = blocks;
+    }
+}
+
+fn reachable(from: usize, next: &[Vec<usize>]) -> HashSet<usize> {
+    let mut seen = HashSet::from([from]);
+    let mut todo = vec![from];
+    while let Some(at) = todo.pop() {
+        for &to in next.get(at).into_iter().flatten() {
+            if seen.insert(to) {
+                todo.push(to);
+            }
+        }
+    }
+    seen
+}
+
+/// How many tasks wait for a task, directly or not: those behind every lock that it holds.
+pub(super) fn blocked_behind(task: VirtAddr, locks: &[Lock], edges: &Edges) -> usize {
+    let mut seen = HashSet::new();
+    let mut todo: Vec<usize> = edges.holds.get(&task).cloned().unwrap_or_default();
+    let mut tasks = HashSet::new();
+    while let Some(at) = todo.pop() {
+        if !seen.insert(at) {
+            continue;
+        }
+        let Some(lock) = locks.get(at) else { continue };
+        tasks.extend(lock.waiters.iter().map(|waiter| waiter.task.at));
+        todo.extend(edges.behind(lock));
+    }
+    tasks.remove(&task);
+    tasks.len()
+}
+
+/// The deadlocks. Every cycle of the graph passes through a strongly connected component of
+/// tasks; each component's cycles are listed, shortest first, at most a few of one component.
+pub(super) fn cycles(locks: &[Lock], edges: &Edges) -> Vec<Cycle> {
+    let tasks: HashMap<VirtAddr, &TaskRef> = locks
+        .iter()
+        .flat_map(|lock| &lock.waiters)
+        .map(|waiter| (waiter.task.at, &waiter.task))
+        .collect();
+    // A task's one lock leads to its holders; only those who wait themselves can be in a cycle.
+    let next = |task: &VirtAddr| -> Vec<VirtAddr> {
+        let Some(lock) = edges.waits.get(task).and_then(|&lock| locks.get(lock)) else {
+            return Vec::new();
+        };
+        lock.holders
+            .iter()
+            .filter(|holder| holder.confidence != Confidence::Possible)
+            .map(|holder| holder.task.at)
+            .filter(|holder| edges.waits.contains_key(holder))
+            .collect()
+    };
+    let mut starts: Vec<VirtAddr> = tasks.keys().copied().collect();
+    starts.sort_by_key(|task| tasks.get(task).map_or(0, |task| task.pid));
+    let mut found = Vec::new();
+    let mut known = HashSet::new();
+    for component in components(&starts, &next) {
+        let members: HashSet<VirtAddr> = component.iter().copied().collect();
+        let mut of_this = 0;
+        for &start in &component {
+            if of_this >= CYCLES_OF_ONE_KNOT {
+                break;
+            }
+            let Some(path) = shortest_cycle(start, &members, &next) else { continue };
+            let mut key = path.clone();
+            key.sort_unstable();
+            if known.insert(key) {
+                of_this += 1;
+                found.push(cycle(&path, &tasks, edges, locks));
+            }
+        }
+    }
+    found.sort_by_key(|cycle| (cycle.tasks.len(), cycle.tasks.first().map(|task| task.pid)));
+    found
+}
+
+fn cycle(
+    path: &[VirtAddr],
+    tasks: &HashMap<VirtAddr, &TaskRef>,
+    edges: &Edges,
+    locks: &[Lock],
+) -> Cycle {
+    let lowest = path
+        .iter()
+        .enumerate()
+        .min_by_key(|(_, task)| tasks.get(task).map_or(0, |task| task.pid))
+        .map_or(0, |(at, _)| at);
+    let turned: Vec<VirtAddr> =
+        path.iter().cycle().skip(lowest).take(path.len()).copied().collect();
+    Cycle {
+        tasks: turned
+            .iter()
+            .filter_map(|task| tasks.get(task))
+            .map(|task| (*task).clone())
+            .collect(),
+        locks: turned
+            .iter()
+            .filter_map(|task| edges.waits.get(task).and_then(|&lock| locks.get(lock)))
+            .map(|lock| lock.at)
+            .collect(),
+    }
+}
+
+/// The shortest way from `start` back to itself inside its component.
+fn shortest_cycle(
+    start: VirtAddr,
+    members: &HashSet<VirtAddr>,
+    next: &impl Fn(&VirtAddr) -> Vec<VirtAddr>,
+) -> Option<Vec<VirtAddr>> {
+    let mut from: HashMap<VirtAddr, VirtAddr> = HashMap::new();
+    let mut todo = std::collections::VecDeque::from([start]);
+    while let Some(at) = todo.pop_front() {
+        for to in next(&at) {
+            if to == start {
+                let mut path = vec![at];
+                let mut at = at;
+                while at != start {
+                    at = *from.get(&at)?;
+                    path.push(at);
+                }
+                path.reverse();
+                return Some(path);
+            }
+            if members.contains(&to) && !from.contains_key(&to) {
+                from.insert(to, at);
+                todo.push_back(to);
+            }
+        }
+    }
+    None
+}
+
+/// The strongly connected components that have a cycle (Tarjan, without recursion: chains of
+/// waiters can be as long as there are tasks).
+fn components(
+    starts: &[VirtAddr],
+    next: &impl Fn(&VirtAddr) -> Vec<VirtAddr>,
+) -> Vec<Vec<VirtAddr>> {
+    struct Visit {
+        index: usize,
+        low: usize,
+        on_stack: bool,
+    }
+    let mut visits: HashMap<VirtAddr, Visit> = HashMap::new();
+    let mut stack: Vec<VirtAddr> = Vec::new();
+    let mut found = Vec::new();
+    for &start in starts {
+        if visits.contains_key(&start) {
+            continue;
+        }
+        let mut path: Vec<(VirtAddr, Vec<VirtAddr>)> = Vec::new();
+        let mut enter = Some(start);
+        loop {
+            if let Some(task) = enter.take() {
+                let index = visits.len();
+                visits.insert(task, Visit { index, low: index, on_stack: true });
+                stack.push(task);
+                path.push((task, next(&task)));
+            }
+            let Some((task, todo)) = path.last_mut() else { break };
+            let task = *task;
+            if let Some(to) = todo.pop() {
+                match visits.get(&to).map(|visit| (visit.on_stack, visit.index)) {
+                    None => enter = Some(to),
+                    Some((true, index)) => lower(&mut visits, task, index),
+                    Some((false, _)) => {}
+                }
+                continue;
+            }
+            path.pop();
+            let Some((index, low)) = visits.get(&task).map(|visit| (visit.index, visit.low)) else {
+                continue;
+            };
+            if let Some((parent, _)) = path.last() {
+                lower(&mut visits, *parent, low);
+            }
+            if index == low {
+                let mut component = Vec::new();
+                while let Some(member) = stack.pop() {
+                    if let Some(visit) = visits.get_mut(&member) {
+                        visit.on_stack = false;
+                    }
+                    component.push(member);
+                    if member == task {
+                        break;
+                    }
+                }
+                if component.len() > 1 || next(&task).contains(&task) {
+                    component.reverse();
+                    found.push(component);
+                }
+            }
+        }
+    }
+    return found;
+
+    fn lower(visits: &mut HashMap<VirtAddr, Visit>, task: VirtAddr, low: usize) {
+        if let Some(visit) = visits.get_mut(&task) {
+            visit.low = visit.low.min(low);
+        }
+    }
+}
+
+/// The holders that wait for no lock with a known holder: where each chain of waiting ends.
+pub(super) fn roots(graph: &LockGraph, edges: &Edges) -> Vec<(TaskRef, usize)> {
+    let in_cycle: HashSet<VirtAddr> =
+        graph.cycles.iter().flat_map(|cycle| &cycle.tasks).map(|task| task.at).collect();
+    let mut roots: HashMap<VirtAddr, TaskRef> = HashMap::new();
+    for holder in graph.locks.iter().flat_map(|lock| &lock.holders) {
+        if holder.confidence == Confidence::Possible || in_cycle.contains(&holder.task.at) {
+            continue;
+        }
+        let goes_on =
+            edges.waits.get(&holder.task.at).and_then(|&lock| graph.locks.get(lock)).is_some_and(
+                |lock| lock.holders.iter().any(|next| next.confidence != Confidence::Possible),
+            );
+        if !goes_on {
+            roots.insert(holder.task.at, holder.task.clone());
+        }
+    }
+    let mut roots: Vec<(TaskRef, usize)> = roots
+        .into_values()
+        .map(|task| {
+            let blocks = blocked_behind(task.at, &graph.locks, edges);
+            (task, blocks)
+        })
+        .filter(|(_, blocks)| *blocks > 0)
+        .collect();
+    roots.sort_by_key(|(task, blocks)| (std::cmp::Reverse(*blocks), task.pid));
+    roots
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::locks::{Holder, LockKind, Mode, Waiter};
+
+    fn task(pid: u32) -> TaskRef {
+        TaskRef { pid, at: VirtAddr(u64::from(pid) * 0x1000), comm: format!("t{pid}").into() }
+    }
+
+    /// A lock at `at`, held by some with a confidence, waited for by others.
+    fn lock(at: u64, holders: &[(u32, Confidence)], waiters: &[u32]) -> Lock {
+        Lock {
+            at: VirtAddr(at),
+            kind: LockKind::Mutex,
+            ty: "struct mutex",
+            symbol: None,
+            name: format!("mutex {at:#x}"),
+            state: Vec::new(),
+            words: String::new(),
+            holders: holders
+                .iter()
+                .map(|&(pid, confidence)| Holder {
+                    task: task(pid),
+                    mode: Mode::Excl,
+                    confidence,
+                    why: String::new(),
+                })
+                .collect(),
+            waiters: waiters
+                .iter()
+                .map(|&pid| Waiter {
+                    task: task(pid),
+                    mode: Mode::Excl,
+                    position: None,
+                    spinning: false,
+                    since: None,
+                    confidence: Confidence::Certain,
+                    why: String::new(),
+                })
+                .collect(),
+            readers: None,
+            doubts: Vec::new(),
+            blocks: 0,
+        }
+    }
+
+    use Confidence::{Certain, Likely, Possible};
+
+    fn graph(mut locks: Vec<Lock>) -> (LockGraph, Edges) {
+        let edges = Edges::of(&locks);
+        count_blocked(&mut locks, &edges);
+        let cycles = cycles(&locks, &edges);
+        (LockGraph { locks, cycles, ..LockGraph::default() }, edges)
+    }
+
+    fn cycle_pids(graph: &LockGraph) -> Vec<Vec<u32>> {
+        graph.cycles.iter().map(|c| c.tasks.iter().map(|task| task.pid).collect()).collect()
+    }
+
+    #[test]
+    fn abba_is_one_cycle_and_its_bystander_is_not_in_it() {
+        let (graph, edges) =
+            graph(vec![lock(0xa, &[(1, Certain)], &[2, 3]), lock(0xb, &[(2, Certain)], &[1])]);
+        assert_eq!(cycle_pids(&graph), [[1, 2]]);
+        assert_eq!(graph.cycles[0].locks, [VirtAddr(0xb), VirtAddr(0xa)]);
+        assert_eq!(graph.locks[0].blocks, 3);
+        assert_eq!(roots(&graph, &edges), []);
+    }
+
+    #[test]
+    fn a_chain_has_no_cycle_and_one_root() {
+        let (graph, edges) = graph(vec![
+            lock(0xa, &[(1, Certain)], &[2]),
+            lock(0xb, &[(2, Certain)], &[3, 4]),
+            lock(0xc, &[(4, Likely)], &[5]),
+        ]);
+        assert_eq!(cycle_pids(&graph), Vec::<Vec<u32>>::new());
+        assert_eq!(roots(&graph, &edges), [(task(1), 4)]);
+        let blocks: Vec<usize> = graph.locks.iter().map(|lock| lock.blocks).collect();
+        assert_eq!(blocks, [4, 3, 1]);
+    }
+
+    #[test]
+    fn what_is_only_possible_makes_no_deadlock() {
+        let (graph, edges) =
+            graph(vec![lock(0xa, &[(1, Possible)], &[2]), lock(0xb, &[(2, Certain)], &[1])]);
+        assert_eq!(cycle_pids(&graph), Vec::<Vec<u32>>::new());
+        assert_eq!(roots(&graph, &edges), [(task(2), 1)]);
+    }
+
+    #[test]
+    fn a_task_that_waits_for_what_it_holds_is_a_cycle_of_one() {
+        let (graph, _) = graph(vec![lock(0xa, &[(1, Certain)], &[1, 2])]);
+        assert_eq!(cycle_pids(&graph), [[1]]);
+    }
+
+    #[test]
+    fn two_readers_can_close_two_cycles() {
+        let (graph, _) = graph(vec![
+            lock(0xa, &[(1, Likely), (2, Likely)], &[3]),
+            lock(0xb, &[(3, Certain)], &[1, 2]),
+        ]);
+        assert_eq!(cycle_pids(&graph), [[1, 3], [2, 3]]);
+    }
+
+    #[test]
+    fn a_long_chain_needs_no_deep_stack() {
+        let locks =
+            (1..20_000).map(|n| lock(u64::from(n), &[(n, Certain)], &[n + 1])).collect::<Vec<_>>();
+        let edges = Edges::of(&locks);
+        assert_eq!(cycles(&locks, &edges), []);
+    }
+}

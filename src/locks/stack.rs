@@ -1,0 +1,218 @@
+//! The registers of every frame of a stack, and what values meant in it.
+//!
+//! Unwinding restores the stack pointer alone. Here each function of a trace is followed to its
+//! frame ([`crate::unwind::flow`]), which tells where it saved its caller's rbx, rbp and r12 to
+//! r15; so frame by frame the registers become known, and with them the symbolic values that the
+//! code computed. A frame where code and unwind tables disagree about the stack is left out.
+
+use crate::dump::VirtAddr;
+use crate::kernel::Session;
+use crate::unwind::flow::{Base, Effects, FUNCTION_LIMIT, Function, Passage, State, Value};
+use crate::unwind::{Frame, FrameKind, Register, Registers, Trace};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Registers that a function gives back to its caller as they were.
+const CALLEE_SAVED: [Register; 6] =
+    [Register::Rbx, Register::Rbp, Register::R12, Register::R13, Register::R14, Register::R15];
+
+/// Values that lead to values are followed this deep.
+const DEEP: u32 = 6;
+
+/// A cache from addresses, shared by threads.
+struct Cache<K, V>(Mutex<HashMap<K, V>>);
+
+impl<K: std::hash::Hash + Eq, V: Clone> Cache<K, V> {
+    fn new() -> Self {
+        Cache(Mutex::new(HashMap::new()))
+    }
+
+    /// The value of `key`; `make` may run more than once when threads meet.
+    fn get(&self, key: K, make: impl FnOnce() -> V) -> V {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        known.unwrap_or_else(|| {
+            let value = make();
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, value.clone());
+            value
+        })
+    }
+}
+
+/// The code of the dump, followed as far as anybody asked.
+pub(super) struct Code<'s> {
+    session: &'s Session,
+    effects: &'s dyn Effects,
+    functions: Cache<VirtAddr, Option<Arc<Function>>>,
+    passages: Cache<(VirtAddr, bool), Option<Arc<Passage>>>,
+}
+
+impl<'s> Code<'s> {
+    pub(super) fn new(session: &'s Session, effects: &'s dyn Effects) -> Code<'s> {
+        Code { session, effects, functions: Cache::new(), passages: Cache::new() }
+    }
+
+    /// The function that covers `at`, decoded.
+    pub(super) fn function(&self, at: VirtAddr) -> Option<Arc<Function>> {
+        let (start, end) = self.session.symbols().bounds(at)?;
+        self.functions.get(start, || {
+            let len = usize::try_from(end.offset_from(start)?).ok()?;
+            if len > FUNCTION_LIMIT {
+                return None;
+            }
+            let code = self.session.memory().read_vec(start, len).ok()?;
+            Some(Arc::new(Function::decode(&code, start)))
+        })
+    }
+
+    /// What is known at a frame.
+    fn passage(&self, frame: &Frame) -> Option<Arc<Passage>> {
+        let after_call = frame.kind == FrameKind::Call;
+        self.passages.get((frame.pc, after_call), || {
+            let function = self.function(frame.lookup_pc())?;
+            function.at(frame.pc, after_call, self.effects).map(Arc::new)
+        })
+    }
+}
+
+/// One frame whose code was followed.
+pub(super) struct Known {
+    pub(super) passage: Arc<Passage>,
+    /// What the registers hold in it.
+    registers: Registers,
+    /// The stack pointer at its function's entry.
+    entry_sp: VirtAddr,
+}
+
+/// The frames of a trace, as far as they could be followed.
+pub(super) struct Stack<'c, 's> {
+    code: &'c Code<'s>,
+    frames: Vec<Option<Known>>,
+}
+
+/// A symbolic value made concrete.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Concrete {
+    pub(super) value: u64,
+    /// Whether memory was read for it that may have changed since the code read it.
+    pub(super) reread: bool,
+}
+
+impl<'c, 's> Stack<'c, 's> {
+    /// Follows the first `depth` frames of a trace.
+    pub(super) fn follow(code: &'c Code<'s>, trace: &Trace, depth: usize) -> Stack<'c, 's> {
+        let memory = code.session.memory();
+        let mut frames = Vec::new();
+        let mut carried = Registers::default();
+        for (index, frame) in trace.frames.iter().enumerate().take(depth) {
+            let mut registers = std::mem::take(&mut carried);
+            for (register, value) in frame.registers.iter() {
+                registers.set(register, Some(value));
+            }
+            let caller = trace.frames.get(index + 1);
+            let known = caller.filter(|_| frame.reliable).and_then(|caller| {
+                let passage = code.passage(frame)?;
+                // The entry's stack pointer is where the return address lies; an interrupted
+                // frame was entered by nobody's call, and its own function's entry is unknown.
+                let entry_sp = caller.sp.checked_sub(8)?;
+                let depth = passage.after.register(Register::Rsp)?.on_stack()?;
+                (entry_sp.0.checked_add_signed(depth) == Some(frame.sp.0))
+                    .then_some((passage, entry_sp))
+            });
+            let Some((passage, entry_sp)) = known else {
+                frames.push(None);
+                continue;
+            };
+            for register in CALLEE_SAVED {
+                carried
+                    .set(register, saved(&passage.after, &registers, entry_sp, memory, register));
+            }
+            frames.push(Some(Known { passage, registers, entry_sp }));
+        }
+        Stack { code, frames }
+    }
+
+    /// What is known of a frame.
+    pub(super) fn frame(&self, index: usize) -> Option<&Known> {
+        self.frames.get(index)?.as_ref()
+    }
+
+    /// What a value of frame `index` is in figures, in the state before its call.
+    pub(super) fn concrete(&self, index: usize, value: &Value) -> Option<Concrete> {
+        self.concrete_within(index, value, DEEP)
+    }
+
+    fn concrete_within(&self, index: usize, value: &Value, depth: u32) -> Option<Concrete> {
+        let depth = depth.checked_sub(1)?;
+        let known = self.frame(index)?;
+        let memory = self.code.session.memory();
+        let sure = |value: u64| Concrete { value, reread: false };
+        if value.base == Base::Zero {
+            return Some(sure(value.offset.cast_unsigned()));
+        }
+        if let Some(offset) = value.on_stack() {
+            return known.entry_sp.0.checked_add_signed(offset).map(sure);
+        }
+        let state = &known.passage.after;
+        // Whatever still holds something counted from the same base tells it.
+        for register in Register::ALL {
+            let (Some(holds), Some(figure)) =
+                (state.register(register), known.registers.get(register))
+            else {
+                continue;
+            };
+            if holds.base == value.base {
+                return Some(sure(distance(figure, holds, value)));
+            }
+        }
+        for (offset, holds) in state.stack() {
+            if holds.base != value.base {
+                continue;
+            }
+            let at = VirtAddr(known.entry_sp.0.checked_add_signed(offset)?);
+            if let Ok(figure) = memory.read_u64(at) {
+                return Some(sure(distance(figure, holds, value)));
+            }
+        }
+        match &value.base {
+            Base::Entry(register) => {
+                let found = self.argument(index, *register, depth)?;
+                let value = found.value.wrapping_add_signed(value.offset);
+                Some(Concrete { value, ..found })
+            }
+            Base::Loaded { from, .. } => {
+                let from = self.concrete_within(index, from, depth)?;
+                let figure = memory.read_u64(VirtAddr(from.value)).ok()?;
+                Some(Concrete { value: figure.wrapping_add_signed(value.offset), reread: true })
+            }
+            _ => None,
+        }
+    }
+
+    /// What `register` held when the function of frame `index` was called: its caller says.
+    fn argument(&self, index: usize, register: Register, depth: u32) -> Option<Concrete> {
+        let caller = index.checked_add(1)?;
+        let value = self.frame(caller)?.passage.before.register(register)?.clone();
+        self.concrete_within(caller, &value, depth)
+    }
+}
+
+/// `value`, given that something that holds `holds` is `figure`.
+fn distance(figure: u64, holds: &Value, value: &Value) -> u64 {
+    figure.wrapping_add_signed(value.offset.wrapping_sub(holds.offset))
+}
+
+/// Where a function keeps its caller's `register`, and what is there.
+fn saved(
+    state: &State,
+    registers: &Registers,
+    entry_sp: VirtAddr,
+    memory: &dyn crate::memory::VirtualMemory,
+    register: Register,
+) -> Option<u64> {
+    let wanted = Value::entry(register);
+    if state.register(register) == Some(&wanted) {
+        return registers.get(register);
+    }
+    let (offset, _) = state.stack().find(|(_, value)| **value == wanted)?;
+    memory.read_u64(VirtAddr(entry_sp.0.checked_add_signed(offset)?)).ok()
+}

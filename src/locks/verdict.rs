@@ -1,0 +1,154 @@
+//! The verdict: one paragraph that a person can paste into a ticket.
+//!
+//! It names causes, most blocked tasks first: deadlocks, root blockers, and locks whose holder is
+//! not known. What stands behind each is in the graph.
+
+use super::{Confidence, Cycle, Lock, LockGraph, LockKind, Mode, Root};
+use std::collections::HashSet;
+
+/// At most this many causes are spelled out.
+const SPELLED_OUT: usize = 4;
+
+/// The whole graph in a few sentences. `asleep` is the number of tasks in uninterruptible sleep.
+pub(super) fn of(graph: &LockGraph, asleep: usize) -> String {
+    let blocked: HashSet<_> =
+        graph.locks.iter().flat_map(|lock| &lock.waiters).map(|waiter| waiter.task.at).collect();
+    if blocked.is_empty() {
+        return match asleep {
+            0 => "No task waits for a lock, and none is in uninterruptible sleep.".to_owned(),
+            n => format!(
+                "No task waits for a lock that is known here; {} in uninterruptible sleep.",
+                count(n, "task is", "tasks are")
+            ),
+        };
+    }
+    let mut sentences = vec![format!(
+        "{} for {}; {} in uninterruptible sleep.",
+        count(blocked.len(), "task waits", "tasks wait"),
+        count(graph.locks.len(), "lock", "locks"),
+        count(asleep, "task is", "tasks are"),
+    )];
+    let mut causes: Vec<(usize, String)> = Vec::new();
+    causes.extend(graph.cycles.iter().map(|cycle| deadlock(graph, cycle)));
+    causes.extend(graph.roots.iter().map(|root| (root.blocks, blocker(graph, root))));
+    causes.extend(unheld(graph).map(|lock| (lock.blocks, nobody(lock))));
+    causes.sort_by_key(|(blocks, _)| std::cmp::Reverse(*blocks));
+    let more = causes.len().saturating_sub(SPELLED_OUT);
+    sentences.extend(causes.into_iter().take(SPELLED_OUT).map(|(_, sentence)| sentence));
+    if more > 0 {
+        sentences.push(format!("{} more in the lock graph.", count(more, "cause", "causes")));
+    }
+    sentences.join(" ")
+}
+
+fn count(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
+fn lock_at(graph: &LockGraph, at: crate::dump::VirtAddr) -> Option<&Lock> {
+    graph.locks.iter().find(|lock| lock.at == at)
+}
+
+/// A deadlock, and how many tasks it stops: those in it and those behind.
+fn deadlock(graph: &LockGraph, cycle: &Cycle) -> (usize, String) {
+    let blocks = cycle
+        .locks
+        .iter()
+        .filter_map(|at| lock_at(graph, *at))
+        .map(|lock| lock.blocks)
+        .max()
+        .unwrap_or(0);
+    let behind = blocks.saturating_sub(cycle.tasks.len());
+    let behind = match behind {
+        0 => String::new(),
+        n => format!(", with {} behind it", count(n, "task", "tasks")),
+    };
+    let names: Vec<&str> = cycle
+        .locks
+        .iter()
+        .map(|at| lock_at(graph, *at).map_or("a lock", |lock| lock.name.as_str()))
+        .collect();
+    let sentence = match (cycle.tasks.as_slice(), names.as_slice()) {
+        ([task], [name]) => format!(
+            "Deadlock{behind}: {}[{}] waits for {name}, which it holds itself.",
+            task.comm, task.pid
+        ),
+        (tasks, names) => {
+            let steps: Vec<String> = tasks
+                .iter()
+                .zip(names)
+                .zip(tasks.iter().cycle().skip(1))
+                .map(|((_, name), holder)| {
+                    format!("waits for {name} held by {}[{}]", holder.comm, holder.pid)
+                })
+                .collect();
+            let first =
+                tasks.first().map_or(String::new(), |task| format!("{}[{}]", task.comm, task.pid));
+            format!(
+                "Deadlock of {}{behind}: {first} {}.",
+                count(tasks.len(), "task", "tasks"),
+                steps.join(", which ")
+            )
+        }
+    };
+    (blocks, sentence)
+}
+
+/// A root blocker, by the lock that it holds up most with.
+fn blocker(graph: &LockGraph, root: &Root) -> String {
+    let held = graph
+        .locks
+        .iter()
+        .filter_map(|lock| {
+            let holder = lock.holders.iter().find(|holder| holder.task.at == root.task.at)?;
+            (holder.confidence != Confidence::Possible).then_some((lock, holder))
+        })
+        .max_by_key(|(lock, _)| lock.blocks);
+    let Some((lock, holder)) = held else {
+        return format!("{}[{}] {}.", root.task.comm, root.task.pid, root.doing);
+    };
+    let mode = match holder.mode {
+        Mode::Read => " for reading",
+        Mode::Write => " for writing",
+        Mode::Excl | Mode::None => "",
+    };
+    let likely = if holder.confidence == Confidence::Likely { ", likely" } else { "" };
+    format!(
+        "{} for {} held{mode}{likely} by {}[{}], which {}.",
+        count(root.blocks, "task waits", "tasks wait"),
+        lock.name,
+        root.task.comm,
+        root.task.pid,
+        root.doing
+    )
+}
+
+/// Locks without a known holder whose waiters hold up nobody else: where those chains end is not
+/// said by any root blocker.
+fn unheld(graph: &LockGraph) -> impl Iterator<Item = &Lock> {
+    let roots: HashSet<_> = graph.roots.iter().map(|root| root.task.at).collect();
+    graph.locks.iter().filter(move |lock| {
+        !lock.holders.iter().any(|holder| holder.confidence != Confidence::Possible)
+            && !lock.waiters.iter().any(|waiter| roots.contains(&waiter.task.at))
+    })
+}
+
+fn nobody(lock: &Lock) -> String {
+    let waits = count(lock.blocks, "task waits", "tasks wait");
+    if lock.kind == LockKind::Completion {
+        return format!("{waits} for {}, {}.", lock.name, lock.words);
+    }
+    let maybe: Vec<String> = lock
+        .holders
+        .iter()
+        .map(|holder| format!("{}[{}]", holder.task.comm, holder.task.pid))
+        .collect();
+    match maybe.as_slice() {
+        [] => format!("{waits} for {}, whose holder is not known.", lock.name),
+        maybe => format!(
+            "{waits} for {}, whose holder is not known for sure: possibly {}.",
+            lock.name,
+            maybe.join(", ")
+        ),
+    }
+}
