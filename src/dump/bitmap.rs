@@ -45,7 +45,11 @@ impl Bitmap {
     /// The bitmap, ready for [`Bitmap::rank`].
     pub(super) fn counted(mut self) -> Bitmap {
         let bytes = self.bytes();
-        let mut before: Vec<u64> = bytes.par_chunks(STEP).with_min_len(1024).map(count).collect();
+        // Below a MiB (32 GiB of RAM) threads cost more than they save.
+        let mut before: Vec<u64> = match bytes.len() {
+            ..0x10_0000 => bytes.chunks(STEP).map(count).collect(),
+            _ => bytes.par_chunks(STEP).with_min_len(1024).map(count).collect(),
+        };
         let mut sum = 0;
         for count in &mut before {
             sum += *count;

@@ -1,9 +1,14 @@
 //! ELF dumps: `/proc/vmcore` copied, makedumpfile `-E`, and QEMU's dump-guest-memory.
 //!
 //! Each PT_LOAD is a range of physical memory (`p_paddr`), of which the first `p_filesz` bytes are
-//! in the file; makedumpfile describes what it left out by a `p_memsz` beyond that. The ranges come
-//! in any order and may overlap: the kernel's text has one of its own in `/proc/vmcore`, beside the
-//! RAM that it lies in. With 65,535 program headers or more their number stands in section 0.
+//! in the file. The ranges come in any order and may overlap: the kernel's text has one of its own
+//! in `/proc/vmcore`, beside the RAM that it lies in. With 65,535 program headers or more their
+//! number stands in section 0.
+//!
+//! What makedumpfile leaves out is a `p_memsz` beyond `p_filesz`, be it pages of zeroes or pages
+//! that are excluded: this format cannot tell them apart. They read as zeroes, as in crash and
+//! drgn, since of the kernel's own pages only those of zeroes are left out; how much memory that
+//! is stands in [`super::DumpInfo::zero_filled`].
 
 use super::PhysicalMemory;
 use super::addr::{PAGE_SIZE, PhysAddr};
@@ -124,22 +129,27 @@ impl ElfDump {
         self.image.file_len()
     }
 
-    /// Why the byte at `at`, which no stored range holds, is not there.
-    fn absence(&self, at: u64) -> Why {
-        let range = self.ram.get(self.ram.partition_point(|range| range.end <= at));
-        match range {
-            Some(range) if range.start <= at => Why::Excluded,
-            Some(_) => Why::NotRam,
-            None => Why::Beyond,
+    /// Bytes from `at`, which no stored range holds, to the next that one does or to the end of
+    /// the RAM.
+    fn left_out(&self, at: u64, next: Option<&Stored>) -> Result<u64, Why> {
+        match self.ram.get(self.ram.partition_point(|range| range.end <= at)) {
+            Some(range) if range.start <= at => {
+                Ok(next.map_or(range.end, |next| range.end.min(next.start)) - at)
+            }
+            Some(_) => Err(Why::NotRam),
+            None => Err(Why::Beyond),
         }
     }
 
     /// Copies as much of `to` as one range holds, and says how much that was.
     fn copy(&self, at: u64, to: &mut [u8]) -> Result<u64, Fault> {
         let fault = |at, why| Fault::phys(PhysAddr(at), why);
-        let stored = self.stored.get(self.stored.partition_point(|stored| stored.end <= at));
-        let Some(stored) = stored.filter(|stored| stored.start <= at) else {
-            return Err(fault(at, self.absence(at)));
+        let next = self.stored.get(self.stored.partition_point(|stored| stored.end <= at));
+        let Some(stored) = next.filter(|stored| stored.start <= at) else {
+            let left_out = self.left_out(at, next).map_err(|why| fault(at, why))?;
+            let len = left_out.min(to.len() as u64);
+            slice_mut(to, 0, len).unwrap_or_default().fill(0);
+            return Ok(len);
         };
         let len = (stored.end - at).min(to.len() as u64);
         let offset = stored.offset.saturating_add(at - stored.start);

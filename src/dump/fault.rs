@@ -2,7 +2,8 @@
 //!
 //! A dump lacks memory for reasons that mean different things to its reader: makedumpfile left a
 //! page out on purpose, the file was cut off, there never was RAM, or no page table maps the
-//! address. They are never folded into one, and never into zeroes.
+//! address. They are never folded into one, and never into zeroes, but for one format that cannot
+//! tell (see [`DumpInfo::zero_filled`](super::DumpInfo::zero_filled)).
 
 use super::addr::{PhysAddr, VirtAddr};
 use std::fmt;

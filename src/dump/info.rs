@@ -33,6 +33,9 @@ pub struct DumpInfo {
     pub max_mapnr: u64,
     /// Pages in the dump, or that should be.
     pub pages: u64,
+    /// Bytes that read as zeroes because the file, an ELF, does not tell pages of zeroes from
+    /// excluded ones.
+    pub zero_filled: u64,
     /// The machine's RAM in bytes, as far as the dump knows.
     pub ram_size: u64,
     /// Where its RAM is; the first 1,024 ranges.
@@ -80,6 +83,7 @@ impl DumpInfo {
             page_size: header.block_size,
             max_mapnr: header.max_mapnr,
             pages: pages.parts().map(Kdump::page_count).sum(),
+            zero_filled: 0,
             ram_size: ram_pages.saturating_mul(header.block_size),
             ram: ranges.iter().map(|range| at(range.start)..at(range.end)).collect(),
             utsname: Some(header.utsname.clone()),
@@ -92,6 +96,7 @@ impl DumpInfo {
     fn of_elf(elf: &ElfDump) -> DumpInfo {
         let size = |range: &Range<u64>| range.end - range.start;
         let ranges = elf.ram().iter().take(MAX_RANGES);
+        let ram_size = elf.ram().iter().map(size).fold(0, u64::saturating_add);
         DumpInfo {
             format: if elf.is_flattened() { "ELF, flattened" } else { "ELF" }.into(),
             compressions: vec![Compression::Raw],
@@ -102,7 +107,8 @@ impl DumpInfo {
             page_size: PAGE_SIZE,
             max_mapnr: elf.max_mapnr(),
             pages: elf.stored_len() / PAGE_SIZE,
-            ram_size: elf.ram().iter().map(size).fold(0, u64::saturating_add),
+            zero_filled: ram_size.saturating_sub(elf.stored_len()),
+            ram_size,
             ram: ranges.map(|range| PhysAddr(range.start)..PhysAddr(range.end)).collect(),
             utsname: None,
             timestamp: None,

@@ -149,6 +149,7 @@ impl Kdump {
         let bitmaps = block_size * (1 + sub_header_blocks);
         let bitmaps_len = block_size * bitmap_blocks;
         let half = bitmaps_len / 2;
+        header.max_mapnr = header.max_mapnr.min(bitmaps_len * 8);
         // Two bitmaps where half the space holds a bit for each page, one otherwise.
         let (ram, dumped) = if header.max_mapnr <= half * 8 {
             let dumped = Bitmap::new(&image, bitmaps + half, half);

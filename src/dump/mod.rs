@@ -20,6 +20,8 @@ mod bitmap;
 mod bytes;
 mod cache;
 mod cpu;
+#[cfg(test)]
+mod damage;
 mod elf;
 mod error;
 mod fault;
