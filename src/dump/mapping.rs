@@ -22,7 +22,7 @@ impl Bytes {
         // SAFETY: the mapping is private and read only, and nothing in this program writes the
         // file. Another process may: its changes show up as changed bytes, which every reader here
         // treats as hostile anyway and copies out before it trusts them, and a file that is cut
-        // off while it is open ends the program with SIGBUS, as documented in the README.
+        // off while it is open ends the program with SIGBUS, as `Dump` documents.
         let mapped = unsafe { memmap2::Mmap::map(file) }?;
         Ok(Bytes::Mapped(mapped))
     }

@@ -22,7 +22,7 @@ const BATCH: usize = 2048;
 const ZSTD: u32 = 0x20;
 /// All that makedumpfile can leave out.
 const DUMP_LEVEL: u32 = 31;
-/// 256 TiB, twice what 52 bits of physical address leave after the usual holes; bounds the bitmaps.
+/// 256 TiB, four times what Linux runs on with 46 bits of physical address; bounds the bitmaps.
 const MAX_MAPNR: u64 = 1 << 36;
 /// Bytes of a bitmap that one block holds; each byte is eight pages.
 const BITMAP_BLOCK: u64 = PAGE_SIZE;
