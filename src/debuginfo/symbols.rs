@@ -112,10 +112,15 @@ impl SymbolTable {
     /// Sorts what was added and sets where the last symbol ends.
     #[must_use]
     pub fn finish(mut self, end: VirtAddr) -> SymbolTable {
-        // Stable: of several names of one address, the order of the source decides.
         if !self.entries.is_sorted_by_key(|entry| entry.at) {
             self.entries.sort_by_key(|entry| entry.at);
         }
+        // Of several names of one address the best known comes first.
+        let mut entries = std::mem::take(&mut self.entries);
+        for aliases in entries.chunk_by_mut(|a, b| a.at == b.at).filter(|run| run.len() > 1) {
+            aliases.sort_by_key(|entry| rank(self.name(entry), entry.letter));
+        }
+        self.entries = entries;
         self.end = end.0;
         self
     }
@@ -200,6 +205,12 @@ impl SymbolTable {
             .take_while(move |entry| entry.at == at.0)
             .map(|entry| self.symbol(entry))
     }
+}
+
+/// Which of several names at one address to show: global ones before local ones, and of a system
+/// call's entries that of the native ABI, as crash does.
+fn rank(name: &str, letter: u8) -> (bool, bool) {
+    (name.starts_with("__ia32_"), letter.is_ascii_lowercase())
 }
 
 /// Every symbol of a session: the kernel's and its modules'.
@@ -292,6 +303,18 @@ mod tests {
         let table = table.finish(VirtAddr(0x2000));
         assert_eq!(table.resolve(VirtAddr(0x48)), None);
         assert_eq!(table.find_all("current_task").next().unwrap().at, VirtAddr(0x40));
+    }
+
+    #[test]
+    fn the_best_known_of_several_names_is_shown() {
+        let mut table = SymbolTable::new(None);
+        for (name, letter) in
+            [("__do_sys_pause", 't'), ("__ia32_sys_pause", 'T'), ("__x64_sys_pause", 'T')]
+        {
+            table.push(name, VirtAddr(0x1000), letter);
+        }
+        let table = table.finish(VirtAddr(0x2000));
+        assert_eq!(table.resolve(VirtAddr(0x1004)).unwrap().symbol.name, "__x64_sys_pause");
     }
 
     #[test]

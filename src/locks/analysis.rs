@@ -7,7 +7,7 @@ use super::name::Names;
 use super::scene::Scene;
 use super::waiting::{self, Found, Untied};
 use super::{Blocked, Confidence, Holder, Lock, LockGraph, LockKind, Mode, Root, TaskRef, Waiter};
-use super::{doing, evidence, verdict};
+use super::{doing, evidence, statics, verdict};
 use crate::kernel::{Session, Task};
 use std::collections::HashSet;
 
@@ -34,6 +34,7 @@ pub fn analyse(session: &Session) -> LockGraph {
             Some(lock(&scene, &names, queue, found))
         })
         .collect();
+    locks.extend(without_waiters(&scene, &names, &queues, &found));
     add_evidence(&scene, &mut locks);
     graph.locks = locks;
     let edges = Edges::of(&graph.locks);
@@ -124,6 +125,25 @@ fn lock(scene: &Scene<'_>, names: &Names<'_>, queue: &Queue, found: &Found) -> L
     }
 }
 
+/// Static locks that are held and that nobody waits for.
+fn without_waiters(
+    scene: &Scene<'_>,
+    names: &Names<'_>,
+    queues: &[Queue],
+    found: &[Found],
+) -> Vec<Lock> {
+    let known: HashSet<_> = found.iter().map(|found| found.at).collect();
+    statics::held(scene, queues)
+        .into_iter()
+        .filter(|(_, at)| !known.contains(at))
+        .filter_map(|(kind, at)| {
+            let queue = queues.iter().find(|queue| queue.kind == kind)?;
+            let found = Found { kind, at, queue: Vec::new(), damage: None };
+            Some(lock(scene, names, queue, &found))
+        })
+        .collect()
+}
+
 /// Adds the holders that only their stacks show, where a lock does not record its own.
 fn add_evidence(scene: &Scene<'_>, locks: &mut [Lock]) {
     if !locks.iter().any(wants_evidence) {
@@ -135,11 +155,11 @@ fn add_evidence(scene: &Scene<'_>, locks: &mut [Lock]) {
             let Some(task) = scene.tasks.get(found.task).map(task_ref) else { continue };
             let confidence = if found.sure { Confidence::Likely } else { Confidence::Possible };
             match lock.holders.iter_mut().find(|holder| holder.task == task) {
-                Some(known) if known.confidence > confidence => {
-                    known.confidence = confidence;
+                // The lock's own record names it too: two independent traces of one fact.
+                Some(known) => {
+                    known.confidence = Confidence::Likely;
                     known.why = format!("{}; {}", found.why, known.why);
                 }
-                Some(_) => {}
                 None => lock.holders.push(Holder {
                     task,
                     mode: found.mode,

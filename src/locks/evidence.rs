@@ -66,7 +66,11 @@ pub(super) fn held(scene: &Scene<'_>) -> Vec<Held> {
 }
 
 fn held_by(scene: &Scene<'_>, code: &Code<'_>, effects: &ByName<'_>, task: usize) -> Vec<Held> {
-    let Some(trace) = scene.traces.get(task) else { return Vec::new() };
+    let (Some(trace), Some(at)) =
+        (scene.traces.get(task), scene.tasks.get(task).map(|task| task.at))
+    else {
+        return Vec::new();
+    };
     // Most functions take no lock: only those that do are worth following.
     let taking: Vec<usize> = (0..trace.frames.len())
         .filter(|&index| {
@@ -80,7 +84,7 @@ fn held_by(scene: &Scene<'_>, code: &Code<'_>, effects: &ByName<'_>, task: usize
         .collect();
     let Some(outermost) = taking.last() else { return Vec::new() };
     // One frame more: it may know an argument that the outermost has lost.
-    let stack = Stack::follow(code, trace, outermost + 2);
+    let stack = Stack::follow(code, at, trace, outermost + 2);
     let mut found = Vec::new();
     for index in taking {
         let Some(known) = stack.frame(index) else { continue };

@@ -15,6 +15,7 @@ mod name;
 mod ring;
 mod scene;
 mod stack;
+mod statics;
 mod verdict;
 mod waiting;
 
@@ -217,7 +218,8 @@ pub struct Blocked {
 /// Everything that is known about who waits for whom.
 #[derive(Clone, Default, PartialEq, Debug)]
 pub struct LockGraph {
-    /// Every lock with a waiter, most blocked tasks first.
+    /// Every lock with a waiter, most blocked tasks first; then static locks that are held and
+    /// that nobody waits for.
     pub locks: Vec<Lock>,
     /// The deadlocks, one entry each.
     pub cycles: Vec<Cycle>,

@@ -42,13 +42,18 @@ impl<K: std::hash::Hash + Eq, V: Clone> Cache<K, V> {
 pub(super) struct Code<'s> {
     session: &'s Session,
     effects: &'s dyn Effects,
+    /// Where the per-CPU area keeps the current task.
+    current: Option<VirtAddr>,
     functions: Cache<VirtAddr, Option<Arc<Function>>>,
     passages: Cache<(VirtAddr, bool), Option<Arc<Passage>>>,
 }
 
 impl<'s> Code<'s> {
     pub(super) fn new(session: &'s Session, effects: &'s dyn Effects) -> Code<'s> {
-        Code { session, effects, functions: Cache::new(), passages: Cache::new() }
+        // `current_task`, but from 6.2 to 6.14, where it was the first member of `pcpu_hot`.
+        let symbols = session.symbols();
+        let current = symbols.address("pcpu_hot").or_else(|| symbols.address("current_task"));
+        Code { session, effects, current, functions: Cache::new(), passages: Cache::new() }
     }
 
     /// The function that covers `at`, decoded.
@@ -86,6 +91,8 @@ pub(super) struct Known {
 /// The frames of a trace, as far as they could be followed.
 pub(super) struct Stack<'c, 's> {
     code: &'c Code<'s>,
+    /// Whose stack it is.
+    task: VirtAddr,
     frames: Vec<Option<Known>>,
 }
 
@@ -98,8 +105,13 @@ pub(super) struct Concrete {
 }
 
 impl<'c, 's> Stack<'c, 's> {
-    /// Follows the first `depth` frames of a trace.
-    pub(super) fn follow(code: &'c Code<'s>, trace: &Trace, depth: usize) -> Stack<'c, 's> {
+    /// Follows the first `depth` frames of a task's trace.
+    pub(super) fn follow(
+        code: &'c Code<'s>,
+        task: VirtAddr,
+        trace: &Trace,
+        depth: usize,
+    ) -> Stack<'c, 's> {
         let memory = code.session.memory();
         let mut frames = Vec::new();
         let mut carried = Registers::default();
@@ -114,8 +126,7 @@ impl<'c, 's> Stack<'c, 's> {
                 // The entry's stack pointer is where the return address lies; an interrupted
                 // frame was entered by nobody's call, and its own function's entry is unknown.
                 let entry_sp = caller.sp.checked_sub(8)?;
-                let depth = passage.after.register(Register::Rsp)?.on_stack()?;
-                (entry_sp.0.checked_add_signed(depth) == Some(frame.sp.0))
+                agrees(&passage.after, &registers, entry_sp, frame.sp)
                     .then_some((passage, entry_sp))
             });
             let Some((passage, entry_sp)) = known else {
@@ -128,7 +139,7 @@ impl<'c, 's> Stack<'c, 's> {
             }
             frames.push(Some(Known { passage, registers, entry_sp }));
         }
-        Stack { code, frames }
+        Stack { code, task, frames }
     }
 
     /// What is known of a frame.
@@ -179,6 +190,9 @@ impl<'c, 's> Stack<'c, 's> {
                 let value = found.value.wrapping_add_signed(value.offset);
                 Some(Concrete { value, ..found })
             }
+            Base::Loaded { from, .. } if self.is_current(from) => {
+                Some(sure(self.task.0.wrapping_add_signed(value.offset)))
+            }
             Base::Loaded { from, .. } => {
                 let from = self.concrete_within(index, from, depth)?;
                 let figure = memory.read_u64(VirtAddr(from.value)).ok()?;
@@ -188,11 +202,31 @@ impl<'c, 's> Stack<'c, 's> {
         }
     }
 
+    /// Whether the address is that of the per-CPU `current`, which for this task's code is itself.
+    fn is_current(&self, from: &Value) -> bool {
+        let at = self.code.current.map(|at| at.0.cast_signed());
+        from.base == Base::PerCpu && Some(from.offset) == at
+    }
+
     /// What `register` held when the function of frame `index` was called: its caller says.
     fn argument(&self, index: usize, register: Register, depth: u32) -> Option<Concrete> {
         let caller = index.checked_add(1)?;
         let value = self.frame(caller)?.passage.before.register(register)?.clone();
         self.concrete_within(caller, &value, depth)
+    }
+}
+
+/// Whether the code and the unwind tables agree about the frame: the stack pointer that the code
+/// says is the frame's. A function that aligns its stack has lost count of it, but not of rbp.
+fn agrees(state: &State, registers: &Registers, entry_sp: VirtAddr, sp: VirtAddr) -> bool {
+    let counted = |register| {
+        let offset = state.register(register).and_then(Value::on_stack)?;
+        entry_sp.0.checked_add_signed(offset)
+    };
+    match counted(Register::Rsp) {
+        Some(counted) => counted == sp.0,
+        None => counted(Register::Rbp)
+            .is_some_and(|counted| registers.get(Register::Rbp) == Some(counted)),
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn of(graph: &LockGraph, asleep: usize) -> String {
     let mut sentences = vec![format!(
         "{} for {}; {} in uninterruptible sleep.",
         count(blocked.len(), "task waits", "tasks wait"),
-        count(graph.locks.len(), "lock", "locks"),
+        count(graph.locks.iter().filter(|lock| !lock.waiters.is_empty()).count(), "lock", "locks"),
         count(asleep, "task is", "tasks are"),
     )];
     let mut causes: Vec<(usize, String)> = Vec::new();
@@ -128,7 +128,8 @@ fn blocker(graph: &LockGraph, root: &Root) -> String {
 fn unheld(graph: &LockGraph) -> impl Iterator<Item = &Lock> {
     let roots: HashSet<_> = graph.roots.iter().map(|root| root.task.at).collect();
     graph.locks.iter().filter(move |lock| {
-        !lock.holders.iter().any(|holder| holder.confidence != Confidence::Possible)
+        !lock.waiters.is_empty()
+            && !lock.holders.iter().any(|holder| holder.confidence != Confidence::Possible)
             && !lock.waiters.iter().any(|waiter| roots.contains(&waiter.task.at))
     })
 }

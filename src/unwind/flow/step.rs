@@ -1,7 +1,7 @@
 //! One instruction: what it does to the state.
 
 use super::state::{State, Taken, When};
-use super::value::{Slot, Value};
+use super::value::{Base, Slot, Value};
 use super::{Effect, Effects};
 use crate::dump::VirtAddr;
 use crate::unwind::Register;
@@ -224,7 +224,6 @@ fn narrow_result(register: Iced) -> bool {
 
 /// A number, or the result of a call.
 fn is_small(value: &Value) -> bool {
-    use super::value::Base;
     match value.base {
         Base::Zero => true,
         Base::Made { slot: Slot::Register(Register::Rax), .. } => value.offset == 0,
@@ -274,16 +273,17 @@ fn source(instruction: &Instruction, operand: u32, state: &State, slot: Slot) ->
 
 /// The address of the memory operand, if it is a base and a displacement.
 fn address(instruction: &Instruction, state: &State) -> Option<Value> {
-    let segment = instruction.segment_prefix();
-    if instruction.memory_index() != Iced::None || matches!(segment, Iced::GS | Iced::FS) {
+    if instruction.memory_index() != Iced::None {
         return None;
     }
+    // For a base of rip this is the address itself.
     let displacement = instruction.memory_displacement64().cast_signed();
-    match instruction.memory_base() {
-        // iced gives the target address as the displacement here.
-        Iced::RIP => Some(Value::number(displacement)),
-        Iced::None => Some(Value::number(displacement)),
-        base => Some(state.register(full(base)?)?.plus(displacement)),
+    let absolute = matches!(instruction.memory_base(), Iced::RIP | Iced::None);
+    match instruction.memory_segment() {
+        Iced::GS if absolute => Some(Value { base: Base::PerCpu, offset: displacement }),
+        Iced::GS | Iced::FS => None,
+        _ if absolute => Some(Value::number(displacement)),
+        _ => Some(state.register(full(instruction.memory_base())?)?.plus(displacement)),
     }
 }
 

@@ -20,6 +20,8 @@ pub enum Base {
     Zero,
     /// What a register held when the function was entered.
     Entry(Register),
+    /// The per-CPU area of the CPU that runs the code (the base of `gs`).
+    PerCpu,
     /// What the instruction at `ip` left in `slot`, whatever that was.
     Made {
         /// The instruction.
