@@ -54,9 +54,11 @@ pub struct Frame {
     /// The return address into it, or the interrupted instruction.
     pub pc: VirtAddr,
     /// The stack pointer in it, as drgn gives it. The slot of the return address that crash
-    /// prints in brackets is `sp - 8`.
+    /// prints in brackets is `sp - 8`, save for a frame whose callee runs on another stack: its
+    /// return address lies there, and crash prints `sp`.
     pub sp: VirtAddr,
-    /// Whether unwind information led here; `false` for frames found by scanning.
+    /// Whether unwind information led here; `false` for a frame that was guessed, by a frame
+    /// pointer or a return address on the stack. Frames after it may be reliable again.
     pub reliable: bool,
     /// The registers known in this frame: all for one that was interrupted, otherwise those that
     /// its callees saved.

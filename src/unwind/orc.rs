@@ -35,6 +35,9 @@ const ENTRY_SIZE: u64 = 6;
 /// More entries than any kernel has.
 const MAX_ENTRIES: u64 = 1 << 24;
 
+/// Addresses whose entry is kept; real dumps have some thousand.
+const MAX_FOUND: usize = 1 << 16;
+
 /// How to step from one frame to its caller.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Entry {
@@ -286,12 +289,15 @@ impl OrcTable {
     }
 }
 
+/// An entry, none because no table is for the address, or a part of the table that is not there.
+type Found = Result<Option<Entry>, Fault>;
+
 /// The unwind tables of a kernel and its modules.
 pub struct Orc {
     kernel: Result<(OrcTable, Format), String>,
     modules: Vec<OrcTable>,
     /// What was found for an address; few are asked for, and those often.
-    found: RwLock<HashMap<VirtAddr, Option<Entry>>>,
+    found: RwLock<HashMap<VirtAddr, Found>>,
 }
 
 impl Orc {
@@ -317,25 +323,26 @@ impl Orc {
         self.kernel.as_ref().err().map(String::as_str)
     }
 
-    /// The entry for an address; `None` where no table is for it, or it is not in the dump.
-    pub(super) fn find(&self, memory: &dyn VirtualMemory, at: VirtAddr) -> Option<Entry> {
-        if let Ok(found) = self.found.read()
-            && let Some(entry) = found.get(&at)
-        {
-            return *entry;
-        }
-        let entry = self.look_up(memory, at);
-        if let Ok(mut found) = self.found.write() {
-            found.insert(at, entry);
-        }
-        entry
-    }
-
-    fn look_up(&self, memory: &dyn VirtualMemory, at: VirtAddr) -> Option<Entry> {
-        let (kernel, format) = self.kernel.as_ref().ok()?;
-        let mut tables = self.modules.iter().chain([kernel]);
-        let table = tables.find(|table| table.text.contains(&at))?;
-        table.find(memory, at).ok().flatten().map(|raw| format.decode(raw))
+    /// The entry for an address; the error says why there is none.
+    pub(super) fn find(&self, memory: &dyn VirtualMemory, at: VirtAddr) -> Result<Entry, String> {
+        let (kernel, format) =
+            self.kernel.as_ref().map_err(|problem| format!("no unwind tables: {problem}"))?;
+        let known = self.found.read().ok().and_then(|found| found.get(&at).copied());
+        let found = known.unwrap_or_else(|| {
+            let mut tables = self.modules.iter().chain([kernel]);
+            let table = tables.find(|table| table.text.contains(&at));
+            let raw = table.map_or(Ok(None), |table| table.find(memory, at));
+            let entry = raw.map(|raw| raw.map(|raw| format.decode(raw)));
+            if let Ok(mut found) = self.found.write()
+                && found.len() < MAX_FOUND
+            {
+                found.insert(at, entry);
+            }
+            entry
+        });
+        found
+            .map_err(|fault| format!("its unwind table cannot be read: {fault}"))?
+            .ok_or_else(|| "no unwind table is for it".to_owned())
     }
 }
 
@@ -454,11 +461,15 @@ pub(super) mod tests {
         assert_eq!(orc.problem(), None);
         let offset = |at| orc.find(&memory, VirtAddr(at)).map(|entry| entry.sp_offset);
         for n in [0, 1, 255, 256, 257, 1000, 1999] {
-            assert_eq!(offset(TEXT + n * 16), Some(i16::try_from(n).unwrap()));
-            assert_eq!(offset(TEXT + n * 16 + 15), Some(i16::try_from(n).unwrap()));
+            assert_eq!(offset(TEXT + n * 16), Ok(i16::try_from(n).unwrap()));
+            assert_eq!(offset(TEXT + n * 16 + 15), Ok(i16::try_from(n).unwrap()));
         }
-        assert_eq!(offset(TEXT - 1), None);
-        assert_eq!(offset(TEXT + 2000 * 16), None);
+        for outside in [TEXT - 1, TEXT + 2000 * 16] {
+            assert_eq!(offset(outside), Err("no unwind table is for it".to_owned()));
+        }
+        let empty = FlatMemory::new();
+        let missing = orc.find(&empty, VirtAddr(TEXT + 5000)).unwrap_err();
+        assert!(missing.starts_with("its unwind table cannot be read: 0x"), "{missing}");
     }
 
     #[test]
@@ -466,7 +477,8 @@ pub(super) mod tests {
         let symbols = Symbols::default();
         let orc = Orc::new(&FlatMemory::new(), &symbols, Vec::new());
         assert_eq!(orc.problem(), Some("the kernel has no symbol __start_orc_unwind_ip"));
-        assert_eq!(orc.find(&FlatMemory::new(), VirtAddr(1)), None);
+        let why = "no unwind tables: the kernel has no symbol __start_orc_unwind_ip";
+        assert_eq!(orc.find(&FlatMemory::new(), VirtAddr(1)), Err(why.to_owned()));
     }
 
     #[test]

@@ -107,14 +107,10 @@ impl<'d> Unwinder<'d> {
         let lookup = if at.exact { at.frame.pc } else { at.frame.pc.minus(1) };
         let entry = if at.frame.pc.is_null() {
             // A call through a null pointer: nothing but the return address has been pushed.
-            Some(NULL_CALL)
+            NULL_CALL
         } else {
-            self.orc.find(self.memory, lookup)
+            self.orc.find(self.memory, lookup)?
         };
-        let entry = entry.ok_or_else(|| match self.orc.problem() {
-            Some(problem) => format!("no unwind tables: {problem}"),
-            None => "no unwind table is for this address".to_owned(),
-        })?;
         match entry.kind {
             Kind::EndOfStack => return Ok(None),
             // Before 4.18 the outermost frames are not marked.

@@ -321,3 +321,31 @@ fn the_search_stays_on_the_stack() {
     assert_eq!(trace.frames.len(), 1);
     assert!(matches!(trace.end, End::Cut(_)));
 }
+
+#[test]
+fn whatever_lies_on_a_stack_its_trace_ends() {
+    let mut state = 1_u64;
+    let mut next = move |below: u64| {
+        // Knuth's MMIX generator; its high bits are good enough to choose by.
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let text = 256 * u64::try_from(FUNCTIONS.len()).unwrap();
+    for _ in 0..100 {
+        let mut machine = Machine::new();
+        let words: Vec<u64> = (0..512)
+            .map(|_| match next(6) {
+                0 | 1 => STACK + next(512) * 8,
+                2..=4 => TEXT + next(text),
+                _ => next(u64::MAX >> 31) << 31,
+            })
+            .collect();
+        machine.push(STACK, &words);
+        let sp = STACK + next(512) * 8;
+        let trace = machine.running(TEXT + next(text), sp, &[(Register::Rbp, STACK + next(4096))]);
+        assert!((1..=MAX_FRAMES).contains(&trace.frames.len()));
+        let user = trace.frames.iter().filter(|frame| frame.kind == FrameKind::User).count();
+        assert!(user == 0 || trace.frames.last().unwrap().kind == FrameKind::User);
+    }
+}
