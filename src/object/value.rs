@@ -54,7 +54,12 @@ pub enum Content {
         text: Option<Vec<u8>>,
     },
     /// An array of one-byte integers.
-    Text(Vec<u8>),
+    Text {
+        /// All of them.
+        bytes: Vec<u8>,
+        /// Whether they are declared as `char`: text rather than numbers.
+        char: bool,
+    },
     /// Any other array.
     Array(Vec<Content>),
     /// The members of a struct or union, anonymous ones without a name.
@@ -183,7 +188,8 @@ impl Reader<'_> {
         let len = size.checked_mul(usize::try_from(count).ok()?)?;
         let bytes = bytes.get(..len)?;
         if matches!(of.resolved().kind(), Kind::Int { size: 1, bool: false, .. }) {
-            return Some(Content::Text(bytes.to_vec()));
+            let char = of.resolved().def().name.as_deref() == Some("char");
+            return Some(Content::Text { bytes: bytes.to_vec(), char });
         }
         if size == 0 {
             return Some(Content::Array(Vec::new()));

@@ -43,9 +43,12 @@ pub fn definition(ty: Type<'_>, offsets: Offsets) -> Vec<Line> {
             lines.push("}".into());
         }
         Kind::Enum { values, .. } => {
-            let values: Vec<String> =
-                values.iter().map(|named| format!("{} = {}", named.name, named.value)).collect();
-            lines.push(format!("{} {{{}}}", opened.name(), values.join(", ")).into());
+            lines.push(format!("{} {{", opened.name()).into());
+            let value = |named: &crate::debuginfo::Enumerator| {
+                Line::from(format!("  {} = {}", named.name, named.value))
+            };
+            lines.extend(values.iter().map(value));
+            lines.push("}".into());
         }
         _ => lines.push(opened.name().into()),
     }

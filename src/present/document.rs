@@ -1,8 +1,8 @@
 //! What a command answers, as plain data.
 
-use super::{Stack, Table};
+use super::{Radix, Stack, Table, member_lines, value_lines};
 use crate::dump::VirtAddr;
-use crate::object::Value;
+use crate::object::{Content, Value};
 
 /// Where a line or a cell leads.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,15 +40,67 @@ impl Line {
     }
 }
 
+/// A value and how it is to be printed.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Printed {
+    /// What stands before it: `struct list_head `, `$1 = `.
+    pub before: String,
+    /// The value.
+    pub value: Value,
+    /// In which numbers.
+    pub radix: Radix,
+    /// Only its members, one after the other, as `struct TYPE.member` prints them.
+    pub members_only: bool,
+}
+
+impl Printed {
+    /// The text of it.
+    #[must_use]
+    pub fn text(&self) -> Vec<Line> {
+        match &self.value.content {
+            Content::Members(members) if self.members_only => {
+                let lines = |(name, content): &(Option<String>, Content)| {
+                    member_lines(name.as_deref().unwrap_or(""), content, self.radix)
+                };
+                members.iter().flat_map(lines).collect()
+            }
+            _ => value_lines(&self.before, &self.value, self.radix),
+        }
+    }
+}
+
 /// What a command answers.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Document {
     /// Rows under headings.
     Table(Table),
-    /// Typed values, each with the text that stands before it: `struct list_head `, `$1 = `.
-    Values(Vec<(String, Value)>),
+    /// Typed values.
+    Values(Vec<Printed>),
     /// Backtraces.
     Stacks(Vec<Stack>),
     /// Text.
     Lines(Vec<Line>),
+}
+
+impl Document {
+    /// It as lines of text, as crash prints it.
+    #[must_use]
+    pub fn text(&self) -> Vec<Line> {
+        match self {
+            Document::Table(table) => table.text(),
+            Document::Values(values) => values.iter().flat_map(Printed::text).collect(),
+            Document::Stacks(stacks) => {
+                let mut lines = Vec::new();
+                for (index, stack) in stacks.iter().enumerate() {
+                    if index > 0 {
+                        lines.push(Line::default());
+                    }
+                    lines.push(stack.heading());
+                    lines.extend(stack.lines());
+                }
+                lines
+            }
+            Document::Lines(lines) => lines.clone(),
+        }
+    }
 }

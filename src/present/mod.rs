@@ -15,12 +15,14 @@ mod value;
 
 pub use cell::{UNKNOWN, span};
 pub use definition::{Offsets, definition, member_definition};
-pub use document::{Document, Line, Link};
+pub use document::{Document, Line, Link, Printed};
 pub use ps::{PS_HEADING, ps_line, ps_table};
 pub use stack::{Stack, StackFrame};
 pub use table::{Heading, Table};
 pub use task::{BlockedOn, TASK_COLUMNS, TaskRow, task_column};
-pub use value::{Radix, member_lines, value_lines};
+pub use value::{Radix, value_lines};
+
+use value::member_lines;
 
 use crate::dump::VirtAddr;
 use std::time::Duration;

@@ -2,7 +2,14 @@
 
 use super::{Cell, Line, Link};
 use crate::dump::VirtAddr;
-use crate::unwind::{FrameKind, Register, Registers};
+use crate::kernel::{Session, Task, Unknown};
+use crate::memory::VirtualMemory;
+use crate::unwind::{End, FrameKind, Register, Registers, Trace};
+use std::ops::Range;
+
+/// Words of one frame that are printed, and the frames further apart than this lie on different
+/// stacks: `THREAD_SIZE` is no larger.
+const MAX_WORDS: u64 = 4096;
 
 /// The backtrace of one task.
 #[derive(Clone, PartialEq, Debug)]
@@ -38,8 +45,10 @@ pub struct StackFrame {
     pub module: Option<String>,
     /// The registers of a frame that was interrupted.
     pub registers: Registers,
-    /// Which stack it lies on.
-    pub stack: Option<&'static str>,
+    /// Whether it lies on the task's own stack, not on one for interrupts or exceptions.
+    pub on_task_stack: bool,
+    /// The words from `sp` up to the return address into the next frame, where they were asked for.
+    pub words: Vec<u64>,
 }
 
 impl StackFrame {
@@ -57,6 +66,79 @@ impl StackFrame {
 }
 
 impl Stack {
+    /// A trace with names.
+    #[must_use]
+    pub fn of(session: &Session, task: &Task, trace: &Trace) -> Stack {
+        let symbols = session.symbols();
+        let own: Option<Range<VirtAddr>> = session.stack(task);
+        let mut frames: Vec<StackFrame> = Vec::with_capacity(trace.frames.len());
+        for frame in &trace.frames {
+            let found =
+                symbols.resolve(frame.lookup_pc()).filter(|_| frame.kind != FrameKind::User);
+            // The distance is that of the return address, though the name is of the call.
+            let offset = |found: &crate::debuginfo::SymbolRef<'_>| {
+                frame.pc.offset_from(found.symbol.at).unwrap_or(found.offset)
+            };
+            let mut registers = match frame.kind {
+                FrameKind::Call => Registers::default(),
+                _ => frame.registers.clone(),
+            };
+            // Only an entry into the kernel saves it.
+            if frame.pt_regs.is_none() && frame.kind != FrameKind::User {
+                registers.set(Register::OrigRax, None);
+            }
+            frames.push(StackFrame {
+                kind: frame.kind,
+                pc: frame.pc,
+                sp: frame.sp,
+                reliable: frame.reliable,
+                module: found.and_then(|found| found.symbol.module).map(str::to_owned),
+                symbol: found.map(|found| (found.symbol.name.to_owned(), offset(&found))),
+                registers,
+                on_task_stack: own.as_ref().is_none_or(|own| own.contains(&frame.sp)),
+                words: Vec::new(),
+            });
+        }
+        let cut = match &trace.end {
+            End::Complete => None,
+            End::Cut(reason) => Some(reason.clone()),
+        };
+        Stack { frames, cut, ..Stack::without_frames(task) }
+    }
+
+    fn without_frames(task: &Task) -> Stack {
+        let cpu = match &task.cpu {
+            Ok(cpu) => Cell::Int((*cpu).into()),
+            Err(Unknown(reason)) => Cell::Unknown(reason.clone()),
+        };
+        let comm = task.comm.clone();
+        Stack { pid: task.pid, task: task.at, cpu, comm, frames: Vec::new(), cut: None }
+    }
+
+    /// The line that crash starts a task with.
+    #[must_use]
+    pub fn heading_of(task: &Task) -> Line {
+        Stack::without_frames(task).heading()
+    }
+
+    /// With the words on the stack after each frame, up to the next one. What cannot be read is
+    /// left out.
+    #[must_use]
+    pub fn with_words(mut self, memory: &dyn VirtualMemory) -> Stack {
+        let next: Vec<VirtAddr> = self.frames.iter().skip(1).map(|frame| frame.sp).collect();
+        for (frame, next) in self.frames.iter_mut().zip(next) {
+            let words = next.offset_from(frame.sp).unwrap_or(0) / 8;
+            if words > MAX_WORDS {
+                continue;
+            }
+            let len = usize::try_from(words * 8).unwrap_or(0);
+            let bytes = memory.read_vec(frame.sp, len).unwrap_or_default();
+            let word = |bytes: &[u8]| bytes.first_chunk().map_or(0, |b| u64::from_le_bytes(*b));
+            frame.words = bytes.chunks_exact(8).map(word).collect();
+        }
+        self
+    }
+
     /// The line that crash starts a task with.
     #[must_use]
     pub fn heading(&self) -> Line {
@@ -70,14 +152,18 @@ impl Stack {
     pub fn lines(&self) -> Vec<Line> {
         let mut lines = Vec::with_capacity(self.frames.len() + 2);
         let mut number = 0;
-        let mut on = self.frames.first().and_then(|frame| frame.stack);
-        for frame in &self.frames {
-            if frame.stack != on && frame.kind != FrameKind::User {
-                if let Some(left) = on.filter(|name| *name != "task") {
-                    lines.push(format!("--- <{left} stack> ---").into());
-                }
-                on = frame.stack;
+        let mut foreign = false;
+        for (index, frame) in self.frames.iter().enumerate() {
+            if foreign && frame.on_task_stack {
+                let interrupted = |frame: &&StackFrame| frame.kind != FrameKind::Call;
+                let name = match self.frames.iter().skip(index).find(interrupted) {
+                    Some(StackFrame { kind: FrameKind::Irq, .. }) => "IRQ",
+                    Some(StackFrame { kind: FrameKind::Nmi, .. }) => "NMI exception",
+                    _ => "exception",
+                };
+                lines.push(format!("--- <{name} stack> ---").into());
             }
+            foreign = !frame.on_task_stack && frame.kind != FrameKind::User;
             match frame.kind {
                 FrameKind::Call => {
                     lines.push(frame.call(number));
@@ -90,6 +176,7 @@ impl Stack {
                     lines.extend(registers(&frame.registers).map(Line::from));
                 }
             }
+            lines.extend(frame.word_lines());
         }
         if let Some(reason) = &self.cut {
             lines.push(format!("    (the trace ends here: {reason})").into());
@@ -99,6 +186,15 @@ impl Stack {
 }
 
 impl StackFrame {
+    /// Its words, two a line.
+    fn word_lines(&self) -> impl Iterator<Item = Line> {
+        (0..).zip(self.words.chunks(2)).map(|(index, words)| {
+            let at = self.sp.plus(index * 16);
+            let words: Vec<String> = words.iter().map(|word| format!("{word:016x}")).collect();
+            Line::to(Link::Memory(at), format!("    {at:016x}: {}", words.join(" ")))
+        })
+    }
+
     /// `function+12`, or `unknown or invalid address` as crash says.
     fn name(&self, plus: &str) -> String {
         match &self.symbol {
@@ -175,7 +271,8 @@ mod tests {
             symbol: Some((name.to_owned(), 11)),
             module: None,
             registers: Registers::default(),
-            stack: Some("task"),
+            on_task_stack: true,
+            words: Vec::new(),
         }
     }
 
@@ -203,7 +300,7 @@ mod tests {
             0xffff_d082_c000_3ff8,
             "sysvec_apic_timer_interrupt",
         );
-        handler.stack = Some("IRQ");
+        handler.on_task_stack = false;
         let stack = Stack {
             pid: 142,
             task: VirtAddr(0xffff_88ca_4132_b000),

@@ -1,16 +1,14 @@
 //! Values as text, as crash (that is gdb) prints them.
 //!
-//! `{` and `}` nest by two spaces, runs of equal elements are counted (`0 <repeats 16 times>`), arrays
-//! of bytes read as strings, pointers name the symbol that they point to.
+//! `{` and `}` nest by two spaces, arrays of bytes read as strings, pointers name the symbol that they
+//! point to. Every element is printed, as crash has it, not runs of equal ones counted, as gdb does.
 
 use super::{Line, Link};
 use crate::object::{Content, Value};
 use std::fmt::Write;
 
-/// Runs of equal elements from this length on are counted instead of printed (gdb's default).
-const REPEATS: usize = 10;
-/// Elements of one array that are printed (gdb's default).
-const ELEMENTS: usize = 200;
+/// Elements of one array that are printed.
+const ELEMENTS: usize = 256;
 
 /// In which numbers integers are printed.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -37,13 +35,16 @@ pub fn value_lines(before: &str, value: &Value, radix: Radix) -> Vec<Line> {
     lines(&text, value)
 }
 
-/// The members of a struct, one after the other, as `struct TYPE.member` prints them.
-#[must_use]
-pub fn member_lines(name: &str, value: &Value, radix: Radix) -> Vec<Line> {
+/// A member by itself, as `struct TYPE.member` prints it.
+pub(super) fn member_lines(name: &str, content: &Content, radix: Radix) -> Vec<Line> {
     let mut text = format!("  {name} = ");
-    Printer { text: &mut text, radix }.content(&value.content, 1);
+    Printer { text: &mut text, radix }.content(content, 1);
     text.push(',');
-    lines(&text, value)
+    let link = match content {
+        Content::Pointer { to, .. } => Some(Link::Memory(*to)),
+        _ => None,
+    };
+    text.split('\n').map(|line| Line { text: line.to_owned(), link: link.clone() }).collect()
 }
 
 fn lines(text: &str, value: &Value) -> Vec<Line> {
@@ -51,8 +52,7 @@ fn lines(text: &str, value: &Value) -> Vec<Line> {
         Content::Pointer { to, .. } => Some(Link::Memory(to)),
         _ => value.at.map(|at| Link::Object(value.ty.clone(), at)),
     };
-    let line = |text: &str| Line { text: text.to_owned(), link: link.clone() };
-    text.split('\n').map(line).collect()
+    text.split('\n').map(|line| Line { text: line.to_owned(), link: link.clone() }).collect()
 }
 
 struct Printer<'t> {
@@ -93,7 +93,7 @@ impl Printer<'_> {
             Content::Place(at, Some(symbol)) => self.put(format_args!("{{...}} {at} <{symbol}>")),
             Content::Place(at, None) => self.put(format_args!("{at}")),
             // The NUL that ends a string goes without saying.
-            Content::Text(bytes) => match bytes.split_last() {
+            Content::Text { bytes, .. } => match bytes.split_last() {
                 Some((0, rest)) if bytes.len() <= ELEMENTS => self.string(rest),
                 _ => self.string(bytes),
             },
@@ -130,74 +130,21 @@ impl Printer<'_> {
 
     fn array(&mut self, elements: &[Content], depth: usize) {
         self.text.push('{');
-        let mut printed = 0;
-        let mut rest = elements;
-        while let [first, ..] = rest {
-            if printed > 0 {
+        for (index, element) in elements.iter().take(ELEMENTS).enumerate() {
+            if index > 0 {
                 self.text.push_str(", ");
             }
-            if printed >= ELEMENTS {
-                self.text.truncate(self.text.trim_end_matches(", ").len());
-                self.text.push_str("...");
-                break;
-            }
-            let run = rest.iter().take_while(|element| *element == first).count();
-            self.content(first, depth + 1);
-            if run >= REPEATS {
-                self.put(format_args!(" <repeats {run} times>"));
-                rest = &rest[run..];
-                printed += REPEATS;
-            } else {
-                rest = &rest[1..];
-                printed += 1;
-            }
+            self.content(element, depth + 1);
         }
-        self.text.push('}');
+        self.text.push_str(if elements.len() > ELEMENTS { "...}" } else { "}" });
     }
 
-    /// Bytes in quotes; runs of more than [`REPEATS`] equal ones stand outside: `"java", '\000' <repeats 11 times>`.
     fn string(&mut self, bytes: &[u8]) {
-        if bytes.is_empty() {
-            self.text.push_str("\"\"");
-            return;
+        self.text.push('"');
+        for byte in bytes.iter().take(ELEMENTS) {
+            escape(self.text, *byte, '"');
         }
-        let mut quoted = false;
-        let mut printed = 0;
-        let mut rest = bytes;
-        while let [first, ..] = rest {
-            if printed >= ELEMENTS {
-                break;
-            }
-            let run = rest.iter().take_while(|byte| *byte == first).count();
-            let long = run > REPEATS;
-            if quoted && long {
-                self.text.push('"');
-            }
-            if printed > 0 && (long || !quoted) {
-                self.text.push_str(", ");
-            }
-            if long {
-                self.text.push('\'');
-                escape(self.text, *first, '\'');
-                self.put(format_args!("' <repeats {run} times>"));
-                printed += REPEATS;
-                rest = &rest[run..];
-            } else {
-                if !quoted {
-                    self.text.push('"');
-                }
-                escape(self.text, *first, '"');
-                printed += 1;
-                rest = &rest[1..];
-            }
-            quoted = !long;
-        }
-        if quoted {
-            self.text.push('"');
-        }
-        if !rest.is_empty() {
-            self.text.push_str("...");
-        }
+        self.text.push_str(if bytes.len() > ELEMENTS { "\"..." } else { "\"" });
     }
 }
 
@@ -249,7 +196,7 @@ mod tests {
     next = 0x1048,
     prev = 0x1048
   },
-  comm = "java", '\000' <repeats 11 times>,
+  comm = "java\000\000\000\000\000\000\000\000\000\000\000",
   parent = 0x1040,
   {
     wake = 0xffffffff81000010 <wake>,
@@ -278,16 +225,15 @@ mod tests {
     }
 
     #[test]
-    fn runs_are_counted_and_long_arrays_cut() {
+    fn long_arrays_are_cut() {
         let value = |content| Value { ty: String::new(), at: None, content };
         let print = |content| value_lines("", &value(content), Radix::Decimal)[0].text.clone();
-        let mut elements = vec![Content::Int(0, 4); 12];
-        elements.push(Content::Int(1, 4));
-        assert_eq!(print(Content::Array(elements)), "{0 <repeats 12 times>, 1}");
-        let counting = (0..300).map(|n| Content::Int(n, 4)).collect();
-        assert!(print(Content::Array(counting)).ends_with(", 198, 199...}"));
-        assert_eq!(print(Content::Text(vec![0; 12])), r"'\000' <repeats 11 times>");
-        assert_eq!(print(Content::Text(b"ab\0".to_vec())), r#""ab""#);
-        assert_eq!(print(Content::Text(vec![0])), r#""""#);
+        let counting = |count| Content::Array((0..count).map(|n| Content::Int(n, 4)).collect());
+        assert!(print(counting(256)).ends_with(", 254, 255}"));
+        assert!(print(counting(257)).ends_with(", 254, 255...}"));
+        let text = |bytes: &[u8]| print(Content::Text { bytes: bytes.to_vec(), char: true });
+        assert_eq!(text(b"ab\0"), r#""ab""#);
+        assert_eq!(text(&[0]), r#""""#);
+        assert!(text(&[b'x'; 300]).ends_with(r#"xx"..."#));
     }
 }

@@ -1,0 +1,266 @@
+//! `exec`: crash-style commands, one after the other.
+
+use super::arguments::Exec;
+use super::json::Json;
+use super::output::{self, Failure};
+use super::source;
+use crate::command::{Answer, CommandError, Console};
+use crate::object::{Content, Value};
+use crate::present::{Cell, Document, Line, Printed, Stack, StackFrame, Table};
+use std::io::{self, BufRead, Write};
+
+pub(super) fn run(exec: &Exec) -> Result<(), Failure> {
+    let commands = commands(&exec.command)?;
+    let session = source::open(&exec.source)?;
+    let mut console = Console::new(&session);
+    let mut failed = false;
+    if exec.json {
+        let mut json = Json::new(output::stdout());
+        json.array(|json| {
+            for command in &commands {
+                let answer = console.run(command);
+                failed |= answer.is_err();
+                json.object(|json| {
+                    json.key("command")?.text(command)?;
+                    match &answer {
+                        Ok(answer) => write_answer(json, answer),
+                        Err(error) => json.key("error")?.text(&in_line(error)),
+                    }
+                })?;
+            }
+            Ok(())
+        })?;
+        json.finish()?;
+    } else {
+        let mut out = output::stdout();
+        for command in &commands {
+            match console.run(command) {
+                Ok(answer) => {
+                    for line in answer.document.text() {
+                        out.write_all(line.text.as_bytes())?;
+                        out.write_all(b"\n")?;
+                    }
+                    if !answer.notes.is_empty() {
+                        out.flush()?;
+                    }
+                    for note in &answer.notes {
+                        output::message(&format!("{command}: note: {note}"));
+                    }
+                }
+                Err(error) => {
+                    failed = true;
+                    out.flush()?;
+                    output::message(&format!("{command}: {}", in_line(&error)));
+                    point_at(command, &error);
+                }
+            }
+        }
+        out.flush()?;
+    }
+    if failed { Err(Failure::Told) } else { Ok(()) }
+}
+
+/// The command lines: those given, and those on standard input where `-` stands.
+fn commands(given: &[String]) -> Result<Vec<String>, Failure> {
+    let mut commands = Vec::new();
+    for command in given {
+        if command != "-" {
+            commands.push(command.clone());
+            continue;
+        }
+        for line in io::stdin().lock().lines() {
+            let line = line.map_err(|e| Failure::Dump(format!("standard input: {e}")))?;
+            let line = line.trim();
+            if !line.is_empty() && !line.starts_with('#') {
+                commands.push(line.to_owned());
+            }
+        }
+    }
+    Ok(commands)
+}
+
+fn in_line(error: &CommandError) -> String {
+    match error.column {
+        Some(column) => format!("column {}: {error}", column + 1),
+        None => error.to_string(),
+    }
+}
+
+/// The command with a mark under what is wrong in it.
+fn point_at(command: &str, error: &CommandError) {
+    if let Some(column) = error.column {
+        _ = writeln!(io::stderr(), "  {command}\n  {:column$}^", "");
+    }
+}
+
+fn write_answer<W: Write>(json: &mut Json<W>, answer: &Answer) -> io::Result<()> {
+    match &answer.document {
+        Document::Table(table) => write_table(json.key("rows")?, table)?,
+        Document::Stacks(stacks) => json.key("rows")?.list(stacks, write_stack)?,
+        Document::Values(values) => {
+            // One value stands in the element itself, too.
+            if let [only] = values.as_slice() {
+                write_value(json, &only.value)?;
+            }
+            json.key("rows")?.list(values, |json, printed: &Printed| {
+                json.object(|json| write_value(json, &printed.value))
+            })?;
+        }
+        Document::Lines(lines) => {
+            json.key("lines")?.list(lines, |json, line: &Line| json.text(&line.text))?;
+        }
+    }
+    if !answer.notes.is_empty() {
+        json.key("notes")?.list(&answer.notes, |json, note| json.text(note))?;
+    }
+    Ok(())
+}
+
+fn write_table<W: Write>(json: &mut Json<W>, table: &Table) -> io::Result<()> {
+    json.list(&table.rows, |json, row| {
+        json.object(|json| {
+            for (heading, cell) in table.columns.iter().zip(row) {
+                write_cell(json.key(heading.id)?, cell)?;
+            }
+            Ok(())
+        })
+    })
+}
+
+fn write_cell<W: Write>(json: &mut Json<W>, cell: &Cell) -> io::Result<()> {
+    match cell {
+        Cell::Text(text) => json.text(text),
+        Cell::Int(number) => json.plain(number),
+        Cell::Float(number, digits) => {
+            // As many digits as it has meaning.
+            let scale = 10_f64.powi(i32::try_from(*digits).unwrap_or(0) + 2);
+            json.float((number * scale).round() / scale)
+        }
+        Cell::Bool(yes) => json.plain(yes),
+        Cell::Address(at) => json.address(*at),
+        Cell::Duration(time) => json.plain(time.as_millis()),
+        Cell::Empty | Cell::Unknown(_) => json.null(),
+    }
+}
+
+fn write_stack<W: Write>(json: &mut Json<W>, stack: &Stack) -> io::Result<()> {
+    json.object(|json| {
+        json.key("pid")?.plain(stack.pid)?;
+        json.key("task")?.address(stack.task)?;
+        write_cell(json.key("cpu")?, &stack.cpu)?;
+        json.key("comm")?.text(&stack.comm)?;
+        let frames = stack.frames.iter().enumerate();
+        json.key("frames")?.list(frames, |json, (n, frame)| write_frame(json, n, frame))?;
+        json.key("end")?.text(stack.cut.as_deref().unwrap_or("complete"))
+    })
+}
+
+fn write_frame<W: Write>(json: &mut Json<W>, n: usize, frame: &StackFrame) -> io::Result<()> {
+    json.object(|json| {
+        json.key("n")?.plain(n)?;
+        json.key("kind")?.text(frame.kind_name())?;
+        json.key("sp")?.address(frame.sp)?;
+        json.key("pc")?.address(frame.pc)?;
+        let symbol = frame.symbol.as_ref();
+        json.key("symbol")?.maybe(symbol, |json, (name, _)| json.text(name))?;
+        json.key("offset")?.maybe(symbol, |json, (_, offset)| json.plain(offset))?;
+        json.key("module")?.maybe(frame.module.as_deref(), Json::text)?;
+        // Lines come with DWARF.
+        json.key("file")?.null()?;
+        json.key("line")?.null()?;
+        json.key("reliable")?.plain(frame.reliable)?;
+        let registers: Vec<_> = frame.registers.iter().collect();
+        if !registers.is_empty() {
+            json.key("registers")?.object(|json| {
+                for (register, value) in registers {
+                    json.key(&register.name().to_lowercase())?
+                        .address(crate::dump::VirtAddr(value))?;
+                }
+                Ok(())
+            })?;
+        }
+        if !frame.words.is_empty() {
+            json.key("words")?
+                .list(&frame.words, |json, word| json.address(crate::dump::VirtAddr(*word)))?;
+        }
+        Ok(())
+    })
+}
+
+fn write_value<W: Write>(json: &mut Json<W>, value: &Value) -> io::Result<()> {
+    json.key("type")?.text(&value.ty)?;
+    json.key("address")?.maybe(value.at, Json::address)?;
+    let key = if matches!(value.content, Content::Members(_)) { "members" } else { "value" };
+    write_content(json.key(key)?, &value.content)
+}
+
+fn write_content<W: Write>(json: &mut Json<W>, content: &Content) -> io::Result<()> {
+    match content {
+        Content::Int(value, _) | Content::Char(value) | Content::Enum(value, None) => {
+            json.plain(value)
+        }
+        Content::Bool(value) => json.plain(value),
+        Content::Float(value) => json.float(*value),
+        Content::Enum(_, Some(name)) => json.text(name),
+        Content::Pointer { to, .. } => json.address(*to),
+        Content::Place(at, _) => json.address(*at),
+        Content::Text { bytes, char: true } => {
+            let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+            json.text(&crate::dump::scrub(bytes.get(..end).unwrap_or_default()))
+        }
+        Content::Text { bytes, char: false } => json.list(bytes, |json, byte| json.plain(byte)),
+        Content::Array(elements) => json.list(elements, write_content),
+        Content::Members(members) => json.object(|json| write_members(json, members)),
+    }
+}
+
+/// Members of anonymous structs stand among those around them, as in C.
+fn write_members<W: Write>(
+    json: &mut Json<W>,
+    members: &[(Option<String>, Content)],
+) -> io::Result<()> {
+    for (name, content) in members {
+        match (name, content) {
+            (Some(name), content) => write_content(json.key(name)?, content)?,
+            (None, Content::Members(inner)) => write_members(json, inner)?,
+            // Padding: a bit-field without a name.
+            (None, _) => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::json::written;
+    use super::*;
+    use crate::object::testing::world;
+
+    #[test]
+    fn a_struct_is_an_object_of_its_members() {
+        let world = world();
+        let scope = world.scope();
+        let value = scope.value(scope.evaluate("first").unwrap()).unwrap();
+        let text = written(|json| json.object(|json| write_value(json, &value)));
+        assert_eq!(
+            text,
+            concat!(
+                r#"{"type":"struct node","address":"0x1000","members":{"pid":-7,"low":2,"high":5,"#,
+                r#""list":{"next":"0x1048","prev":"0x1048"},"comm":"java","parent":"0x1040","#,
+                r#""wake":"0xffffffff81000010","mode":2164260880,"pair":[1,-1]}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_null() {
+        let cells = [
+            Cell::Unknown("excluded".into()),
+            Cell::Empty,
+            Cell::Float(0.123_456, 1),
+            Cell::Duration(std::time::Duration::from_millis(1500)),
+        ];
+        let text = written(|json| json.list(&cells, write_cell));
+        assert_eq!(text, "[null,null,0.123,1500]");
+    }
+}

@@ -1,0 +1,240 @@
+//! `info`: what the file is, what it holds, and which debug information was found or where to get it.
+
+use super::arguments::Info;
+use super::json::Json;
+use super::output::{self, Failure};
+use super::source;
+use crate::debuginfo::Tag;
+use crate::dump::DumpInfo;
+use crate::kernel::Session;
+use std::io::{self, Write};
+
+pub(super) fn run(info: &Info) -> Result<(), Failure> {
+    let session = source::open(&info.source)?;
+    let facts = Facts::of(&session, source::name(&info.source.dumps));
+    let mut out = output::stdout();
+    if info.json {
+        let mut json = Json::new(out);
+        facts.json(&mut json)?;
+        json.finish()?;
+    } else {
+        facts.text(&mut out)?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+struct Facts {
+    name: String,
+    dump: DumpInfo,
+    release: Option<String>,
+    version: Option<String>,
+    build_id: Option<String>,
+    kernel_offset: Option<u64>,
+    cpus: usize,
+    symbols: usize,
+    module_symbols: usize,
+    structs: usize,
+    modules: usize,
+    notes: Vec<String>,
+}
+
+impl Facts {
+    fn of(session: &Session, name: String) -> Facts {
+        let dump = session.dump().info();
+        let notes = session.dump().vmcoreinfo();
+        let uts = dump.utsname.as_ref();
+        let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+        let mut tables = session.symbols().tables();
+        Facts {
+            name,
+            release: notes.release().map(str::to_owned).or(uts.and_then(|uts| text(&uts.release))),
+            version: uts.and_then(|uts| text(&uts.version)),
+            build_id: notes.build_id().map(str::to_owned),
+            kernel_offset: notes.kernel_offset(),
+            cpus: session.cpus().online(),
+            symbols: tables.next().map_or(0, |kernel| kernel.len()),
+            module_symbols: tables.map(|table| table.len()).sum(),
+            structs: session.types().names(Tag::Struct).len(),
+            modules: session.modules().len(),
+            notes: session.notes(),
+            dump,
+        }
+    }
+
+    fn text(&self, out: &mut impl Write) -> io::Result<()> {
+        let dump = &self.dump;
+        let mut line = |name: &str, value: String| writeln!(out, "{name:>14}: {value}");
+        line("file", self.name.clone())?;
+        line("format", dump.format.clone())?;
+        if !dump.compressions.is_empty() {
+            line("compression", self.compressions().join(", "))?;
+        }
+        let cut = if dump.complete { "" } else { "; INCOMPLETE: pages are lost" };
+        line("size", format!("{}{cut}", bytes(dump.file_size)))?;
+        let held = dump.pages.saturating_mul(dump.page_size);
+        let machine = dump.max_mapnr.saturating_mul(dump.page_size);
+        line(
+            "memory",
+            format!(
+                "{} pages, {}; the machine's highest address is at {}",
+                dump.pages,
+                bytes(held),
+                bytes(machine)
+            ),
+        )?;
+        if let Some(level) = dump.dump_level {
+            line("dump level", format!("{level}: without {}", excluded(level).join(", ")))?;
+        }
+        let unknown = || "unknown".to_owned();
+        line("kernel", self.release.clone().unwrap_or_else(unknown))?;
+        if let Some(version) = &self.version {
+            line("version", version.clone())?;
+        }
+        line("build id", self.build_id.clone().unwrap_or_else(unknown))?;
+        if let Some(offset) = self.kernel_offset {
+            line("KASLR offset", format!("{offset:#x}"))?;
+        }
+        line("CPUs", format!("{} online, registers of {}", self.cpus, self.registers()))?;
+        line(
+            "names",
+            match self.symbols {
+                0 => "none found".to_owned(),
+                n => format!("{n} symbols, {} of {} modules", self.module_symbols, self.modules),
+            },
+        )?;
+        line(
+            "types",
+            match self.structs {
+                0 => "none found".to_owned(),
+                n => format!("{n} structs (BTF)"),
+            },
+        )?;
+        for note in &self.notes {
+            line("note", note.clone())?;
+        }
+        let advice = advice(self.release.as_deref(), self.version.as_deref());
+        line("lines, locals", format!("not in a dump: {advice}"))?;
+        if let Some(id) = &self.build_id {
+            let server = "https://debuginfod.elfutils.org";
+            line("", format!("or, by build id, from {server}/buildid/{id}/debuginfo"))?;
+        }
+        Ok(())
+    }
+
+    fn registers(&self) -> usize {
+        self.cpus.min(self.dump.nr_cpus.map_or(0, |n| usize::try_from(n).unwrap_or(0)))
+    }
+
+    fn compressions(&self) -> Vec<String> {
+        self.dump.compressions.iter().map(|c| format!("{c:?}").to_lowercase()).collect()
+    }
+
+    fn json<W: Write>(&self, json: &mut Json<W>) -> io::Result<()> {
+        let dump = &self.dump;
+        json.object(|json| {
+            json.key("file")?.text(&self.name)?;
+            json.key("format")?.text(&dump.format)?;
+            json.key("compression")?.list(self.compressions(), |json, c| json.text(&c))?;
+            json.key("file_size")?.plain(dump.file_size)?;
+            json.key("files")?.plain(dump.files)?;
+            json.key("complete")?.plain(dump.complete)?;
+            json.key("dump_level")?.maybe(dump.dump_level, |json, n| json.plain(n))?;
+            let without = dump.dump_level.map(excluded).unwrap_or_default();
+            json.key("excluded")?.list(without, |json, what| json.text(what))?;
+            json.key("page_size")?.plain(dump.page_size)?;
+            json.key("pages")?.plain(dump.pages)?;
+            json.key("max_mapnr")?.plain(dump.max_mapnr)?;
+            json.key("release")?.maybe(self.release.as_deref(), Json::text)?;
+            json.key("version")?.maybe(self.version.as_deref(), Json::text)?;
+            json.key("build_id")?.maybe(self.build_id.as_deref(), Json::text)?;
+            let offset = self.kernel_offset.map(crate::dump::VirtAddr);
+            json.key("kernel_offset")?.maybe(offset, Json::address)?;
+            json.key("cpus")?.plain(self.cpus)?;
+            json.key("symbols")?.plain(self.symbols)?;
+            json.key("module_symbols")?.plain(self.module_symbols)?;
+            json.key("structs")?.plain(self.structs)?;
+            json.key("modules")?.plain(self.modules)?;
+            let advice = advice(self.release.as_deref(), self.version.as_deref());
+            json.key("debuginfo_from")?.text(&advice)?;
+            json.key("notes")?.list(&self.notes, |json, note| json.text(note))
+        })
+    }
+}
+
+/// What makedumpfile's level leaves out.
+fn excluded(level: u32) -> Vec<&'static str> {
+    [
+        (1, "zero pages"),
+        (2, "page cache"),
+        (4, "private page cache"),
+        (8, "user pages"),
+        (16, "free pages"),
+    ]
+    .into_iter()
+    .filter_map(|(bit, what)| (level & bit != 0).then_some(what))
+    .collect()
+}
+
+/// Where the debug information of a kernel comes from, by its distribution.
+pub(super) fn advice(release: Option<&str>, version: Option<&str>) -> String {
+    let Some(release) = release else {
+        return "the kernel's release is unknown; vmlinux with -s".to_owned();
+    };
+    let version = version.unwrap_or("");
+    if version.contains("Ubuntu") {
+        format!("install linux-image-unsigned-{release}-dbgsym from ddebs.ubuntu.com")
+    } else if version.contains("Debian") || release.ends_with("-amd64") {
+        format!("install linux-image-{release}-dbg")
+    } else if release.contains(".el") || release.contains(".fc") || release.contains(".amzn") {
+        format!("debuginfo-install kernel-{release} (package kernel-debuginfo)")
+    } else if release.contains("-default") {
+        "install kernel-default-debuginfo of the same version".to_owned()
+    } else {
+        format!("the vmlinux of {release}, built with CONFIG_DEBUG_INFO, with -s")
+    }
+}
+
+/// A size in bytes, for people.
+fn bytes(size: u64) -> String {
+    let size = size as f64;
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let unit = units.into_iter().find(|(shift, _)| size >= f64::from(1 << shift));
+    unit.map_or_else(
+        || format!("{size} bytes"),
+        |(shift, unit)| format!("{:.1} {unit}", size / f64::from(1 << shift)),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_distribution_names_its_own_package() {
+        for (release, version, wanted) in [
+            (
+                "6.1.0-50-cloud-amd64",
+                "#1 SMP Debian 6.1.176-1",
+                "linux-image-6.1.0-50-cloud-amd64-dbg",
+            ),
+            (
+                "5.15.0-91-generic",
+                "#101-Ubuntu SMP",
+                "linux-image-unsigned-5.15.0-91-generic-dbgsym",
+            ),
+            ("2.6.32-431.el6.x86_64", "#1 SMP", "kernel-debuginfo"),
+            ("6.4.0-150600.23-default", "#1 SMP", "kernel-default-debuginfo"),
+            ("6.9.0-mine", "", "CONFIG_DEBUG_INFO"),
+        ] {
+            assert!(advice(Some(release), Some(version)).contains(wanted), "{release}");
+        }
+    }
+
+    #[test]
+    fn sizes_and_levels_read_well() {
+        assert_eq!(bytes(512), "512 bytes");
+        assert_eq!(bytes(6 << 20), "6.0 MiB");
+        assert_eq!(excluded(17), ["zero pages", "free pages"]);
+    }
+}

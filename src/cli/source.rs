@@ -1,0 +1,52 @@
+//! Opening what the command line names.
+
+use super::arguments::{Debug, Demo, Source};
+use super::output::Failure;
+use crate::dump::Dump;
+use crate::kernel::{Options, Session};
+use std::path::PathBuf;
+
+/// A real dump of a real deadlock; assets/README.md tells what it holds.
+static DEADLOCK: &[u8] = include_bytes!("../../assets/demo.vmcore");
+
+/// Opens the dump, without looking for anything in it yet.
+pub(super) fn dump(dumps: &[PathBuf], debug: &Debug) -> Result<Dump, Failure> {
+    let opened = match (debug.demo, dumps) {
+        (Some(Demo::Deadlock), []) => Dump::from_static(DEADLOCK, "--demo"),
+        (Some(_), _) => return Err(Failure::Usage("either a DUMP or --demo, not both".to_owned())),
+        (None, []) => {
+            let message = "no dump given: hangscope DUMP, or hangscope --demo; --help tells more";
+            return Err(Failure::Usage(message.to_owned()));
+        }
+        (None, paths) => Dump::open(paths),
+    };
+    opened.map_err(|error| Failure::Dump(error.to_string()))
+}
+
+/// Where to look for what the dump lacks.
+pub(super) fn options(dumps: &[PathBuf], debug: &Debug) -> Options {
+    Options {
+        dumps: dumps.to_vec(),
+        vmlinux: debug.vmlinux.clone(),
+        debug_dirs: debug.debug_dir.clone(),
+        no_debuginfo: debug.no_debuginfo,
+    }
+}
+
+/// A session of an open dump.
+pub(super) fn session(dump: Dump, dumps: &[PathBuf], debug: &Debug) -> Result<Session, Failure> {
+    Session::from_dump(dump, &options(dumps, debug))
+        .map_err(|error| Failure::Dump(format!("{}: {error}", name(dumps))))
+}
+
+/// Opens the dump and makes a session of it.
+pub(super) fn open(source: &Source) -> Result<Session, Failure> {
+    let dump = dump(&source.dumps, &source.debug)?;
+    session(dump, &source.dumps, &source.debug)
+}
+
+/// What messages call the dump.
+pub(super) fn name(dumps: &[PathBuf]) -> String {
+    let name = dumps.first().map(|path| path.as_os_str().as_encoded_bytes());
+    name.map_or_else(|| "--demo".to_owned(), crate::dump::scrub)
+}

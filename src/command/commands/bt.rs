@@ -1,0 +1,70 @@
+//! `bt`: backtraces.
+
+use super::{Answer, Call, Command, CommandError, Console};
+use crate::command::select;
+use crate::kernel::{Session, Task};
+use crate::present::{Document, Stack};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
+pub(super) const BT: Command = Command {
+    name: "bt",
+    usage: "bt [-f] [PID | TASK | COMM ...]\nbt [-f] -a\nbt [-f] -c CPU[,CPU...]",
+    summary: "the kernel stacks of tasks; without arguments that of the current one",
+    details: "-a  the task that was on each CPU\n-c  the task that was on these CPUs\n-f  with the words on the stack after each frame",
+    run,
+};
+
+fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandError> {
+    let session = console.session;
+    let mut words = call.words.iter();
+    let mut chosen: Option<Vec<&Task>> = None;
+    let mut raw = false;
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "-a" => {
+                let all: Vec<u32> = session.cpus().iter().map(|cpu| cpu.number).collect();
+                chosen.get_or_insert_default().extend(running(session, &all)?);
+            }
+            "-c" => {
+                let list = words.next().ok_or_else(|| CommandError::new("-c wants a CPU"))?;
+                let cpus = select::numbers(list)?;
+                chosen.get_or_insert_default().extend(running(session, &cpus)?);
+            }
+            "-f" => raw = true,
+            option if option.starts_with('-') => return Err(BT.unknown(option)),
+            word => chosen.get_or_insert_default().extend(select::tasks(session, word)?),
+        }
+    }
+    let tasks = match chosen {
+        Some(tasks) => tasks,
+        None => vec![console.current()?],
+    };
+    Ok(stacks(session, tasks, raw))
+}
+
+/// The backtraces of these tasks, in their order.
+pub(super) fn stacks(session: &Session, tasks: Vec<&Task>, raw: bool) -> Answer {
+    let stack = |task: &Task| {
+        let stack = Stack::of(session, task, &session.trace(task));
+        if raw { stack.with_words(session.memory()) } else { stack }
+    };
+    Document::Stacks(tasks.into_par_iter().map(stack).collect()).into()
+}
+
+/// The tasks that were on these CPUs.
+fn running<'s>(session: &'s Session, cpus: &[u32]) -> Result<Vec<&'s Task>, CommandError> {
+    let mut tasks = Vec::new();
+    for number in cpus {
+        let cpu = session.cpus().get(*number);
+        let cpu = cpu.ok_or_else(|| CommandError::new(format!("no CPU {number}")))?;
+        if !cpu.online {
+            continue;
+        }
+        let on_it = |task: &&Task| session.cpu_of(task).is_some_and(|cpu| cpu.number == *number);
+        let current = || session.tasks().at(*cpu.current.as_ref().ok()?);
+        let task = session.tasks().iter().filter(|task| task.active).find(on_it);
+        let missing = || CommandError::new(format!("the task on CPU {number} is not known"));
+        tasks.push(task.or_else(current).ok_or_else(missing)?);
+    }
+    Ok(tasks)
+}

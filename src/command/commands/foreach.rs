@@ -1,0 +1,62 @@
+//! `foreach`: a command for many tasks.
+
+use super::{Answer, Call, Command, CommandError, Console, bt, set};
+use crate::command::select;
+use crate::kernel::Task;
+use crate::present::{Document, Line, Stack, ps_table};
+
+pub(super) const FOREACH: Command = Command {
+    name: "foreach",
+    usage: "foreach [STATE | user | kernel | active | PID | TASK | COMM ...] bt [-f] | ps | set",
+    summary: "the same for every task that is in one of the states and one of the others named",
+    details: "STATE is RU, IN, UN, ID, ZO, ST, TR, DE, NE, PA or WA",
+    run,
+};
+
+const STATES: [&str; 11] = ["RU", "IN", "UN", "ID", "ZO", "ST", "TR", "DE", "NE", "PA", "WA"];
+
+fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandError> {
+    let session = console.session;
+    let is_command = |word: &String| matches!(word.as_str(), "bt" | "ps" | "set");
+    let Some(split) = call.words.iter().position(is_command) else {
+        return Err(CommandError::new("foreach wants bt, ps or set after the tasks"));
+    };
+    let (selectors, command) = call.words.split_at(split);
+    let mut tasks: Vec<&Task> = session.tasks().iter().collect();
+    let mut states: Vec<&str> = Vec::new();
+    let mut named: Option<Vec<&Task>> = None;
+    for word in selectors {
+        match word.as_str() {
+            "user" => tasks.retain(|task| !task.kernel_thread),
+            "kernel" => tasks.retain(|task| task.kernel_thread),
+            "active" => tasks.retain(|task| task.active),
+            state if STATES.contains(&state) => states.push(state),
+            word => named.get_or_insert_default().extend(select::tasks(session, word)?),
+        }
+    }
+    if !states.is_empty() {
+        tasks.retain(|task| {
+            task.state.as_ref().is_ok_and(|state| states.contains(&state.letters()))
+        });
+    }
+    if let Some(named) = named {
+        tasks.retain(|task| named.iter().any(|wanted| wanted.at == task.at));
+    }
+    let (command, arguments) = (command[0].as_str(), &command[1..]);
+    match (command, arguments) {
+        ("bt", []) => Ok(bt::stacks(session, tasks, false)),
+        ("bt", [flag]) if flag == "-f" => Ok(bt::stacks(session, tasks, true)),
+        ("ps", []) => Ok(Document::Table(ps_table(tasks)).into()),
+        ("set", []) => {
+            let mut lines = Vec::new();
+            for task in tasks {
+                lines.push(Stack::heading_of(task));
+                lines.extend(set::lines(task));
+                lines.push(Line::default());
+            }
+            Ok(lines.into())
+        }
+        (_, [word, ..]) => Err(FOREACH.unknown(word)),
+        _ => Err(FOREACH.unknown(command)),
+    }
+}

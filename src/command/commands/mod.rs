@@ -1,0 +1,79 @@
+//! The table of commands.
+
+mod bt;
+mod expression;
+mod foreach;
+mod help;
+mod log;
+mod modules;
+mod ps;
+mod rd;
+mod set;
+pub(super) mod structure;
+mod sym;
+mod sys;
+
+use super::CommandError;
+use super::console::{Answer, Call, Console};
+
+/// A command: what it is called, what it does, how it is done.
+pub struct Command {
+    /// Its name.
+    pub name: &'static str,
+    /// How it is written, one line a form.
+    pub usage: &'static str,
+    /// What it answers, in one line.
+    pub summary: &'static str,
+    /// The details, in lines; may be empty.
+    pub details: &'static str,
+    pub(super) run: fn(&mut Console<'_>, &Call<'_>) -> Result<Answer, CommandError>,
+}
+
+/// Every command, in alphabetical order.
+pub static COMMANDS: &[Command] = &[
+    bt::BT,
+    expression::EVAL,
+    foreach::FOREACH,
+    help::HELP,
+    log::LOG,
+    modules::MOD,
+    expression::P,
+    expression::PD,
+    ps::PS,
+    expression::PX,
+    rd::RD,
+    set::SET,
+    structure::STRUCT,
+    sym::SYM,
+    sys::SYS,
+    structure::UNION,
+];
+
+/// The command of that name.
+pub(super) fn find(name: &str) -> Option<&'static Command> {
+    COMMANDS.iter().find(|command| command.name == name)
+}
+
+impl Command {
+    /// The error of an argument that does not belong to this command.
+    pub(super) fn unknown(&self, argument: &str) -> CommandError {
+        let usage = self.usage.lines().collect::<Vec<_>>().join(", or ");
+        CommandError::new(format!("{argument} does not belong here: {usage}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_order_and_every_usage_starts_with_its_name() {
+        assert!(COMMANDS.is_sorted_by_key(|command| command.name));
+        for command in COMMANDS {
+            for usage in command.usage.lines() {
+                assert_eq!(usage.split(' ').next(), Some(command.name));
+            }
+            assert!(!command.summary.is_empty() && !command.summary.ends_with('.'));
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Runs command lines.
+
+use super::commands::{COMMANDS, find, structure};
+use super::filter::Filter;
+use super::line::pieces;
+use super::{CommandError, select};
+use crate::dump::VirtAddr;
+use crate::kernel::{Session, Task};
+use crate::object::Scope;
+use crate::present::{Document, Line};
+
+/// What a command answers.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Answer {
+    /// The answer.
+    pub document: Document,
+    /// What the reader should know about it: what is doubtful, what was left out.
+    pub notes: Vec<String>,
+}
+
+impl From<Document> for Answer {
+    fn from(document: Document) -> Answer {
+        Answer { document, notes: Vec::new() }
+    }
+}
+
+impl From<Vec<Line>> for Answer {
+    fn from(lines: Vec<Line>) -> Answer {
+        Document::Lines(lines).into()
+    }
+}
+
+/// One command with its arguments.
+pub(super) struct Call<'l> {
+    /// The words after the command's name.
+    pub(super) words: &'l [String],
+    /// The text after the command's name, as it was written.
+    pub(super) text: &'l str,
+    /// Where that text starts in the line, in characters.
+    pub(super) column: usize,
+}
+
+/// Runs command lines over one session.
+pub struct Console<'s> {
+    pub(super) session: &'s Session,
+    current: Option<VirtAddr>,
+    values: u32,
+}
+
+impl<'s> Console<'s> {
+    /// A console whose current task is not chosen yet.
+    #[must_use]
+    pub fn new(session: &'s Session) -> Console<'s> {
+        Console { session, current: None, values: 0 }
+    }
+
+    /// Runs a line: a command and its filters.
+    ///
+    /// # Errors
+    /// With the reason, and the column where there is one, when the line is wrong or its answer
+    /// cannot be had.
+    pub fn run(&mut self, line: &str) -> Result<Answer, CommandError> {
+        let pieces = pieces(line)?;
+        let Some((command, filters)) = pieces.split_first() else {
+            return Err(CommandError::new("an empty line"));
+        };
+        // What is wrong with a filter is said before the command has taken its time.
+        let mut wanted = Vec::new();
+        for piece in filters {
+            wanted.push(Filter::parse(&piece.words).map_err(|error| CommandError {
+                column: Some(error.column.unwrap_or(piece.column)),
+                ..error
+            })?);
+        }
+        let Some((name, words)) = command.words.split_first() else {
+            return Err(CommandError::new("an empty line"));
+        };
+        let rest = command.text.get(name.len()..).unwrap_or_default();
+        let blank = rest.chars().take_while(|c| c.is_whitespace()).count();
+        let column = command.column + name.chars().count() + blank;
+        let call = Call { words, text: rest.trim_start(), column };
+        let mut answer = match find(name) {
+            Some(command) => (command.run)(self, &call)?,
+            None => structure::short(self, name, &call)?,
+        };
+        if !wanted.is_empty() {
+            let lines = answer.document.text();
+            let filtered = wanted.iter().fold(lines, |lines, filter| filter.run(lines));
+            answer.document = Document::Lines(filtered);
+        }
+        Ok(answer)
+    }
+
+    /// The names that a line which starts so may go on with: commands, then types.
+    #[must_use]
+    pub fn complete(&self, start: &str) -> Vec<&'static str> {
+        COMMANDS.iter().map(|c| c.name).filter(|name| name.starts_with(start)).collect()
+    }
+
+    /// Where expressions are evaluated.
+    pub(super) fn scope(&self) -> Scope<'s> {
+        let session = self.session;
+        Scope { memory: session.memory(), types: session.types(), symbols: session.symbols() }
+    }
+
+    /// The current task: the chosen one, otherwise the one that panicked, otherwise the first that
+    /// was on a CPU.
+    pub(super) fn current(&self) -> Result<&'s Task, CommandError> {
+        let tasks = self.session.tasks();
+        let chosen = self.current.and_then(|at| tasks.at(at));
+        let panicked = || self.session.system().panic_task.and_then(|at| tasks.at(at));
+        let active = || tasks.iter().find(|task| task.active);
+        chosen
+            .or_else(panicked)
+            .or_else(active)
+            .or_else(|| tasks.iter().next())
+            .ok_or_else(|| CommandError::new("the dump has no tasks"))
+    }
+
+    /// Chooses the current task.
+    pub(super) fn choose(&mut self, task: &Task) {
+        self.current = Some(task.at);
+    }
+
+    /// What stands before the next value: `$1 = `.
+    pub(super) fn next_value(&mut self) -> String {
+        self.values += 1;
+        format!("${} = ", self.values)
+    }
+
+    /// The address that a word stands for: a symbol, or a number in hex, as crash takes it.
+    pub(super) fn address(&self, word: &str) -> Result<VirtAddr, CommandError> {
+        if let Some(at) = select::hex(word).filter(|_| word.starts_with("0x")) {
+            return Ok(at);
+        }
+        let symbol = self.session.symbols().address(word);
+        symbol
+            .or_else(|| select::hex(word))
+            .ok_or_else(|| CommandError::new(format!("{word} is no address and no symbol")))
+    }
+
+    /// A warning when an address is known to be something else than it is read as.
+    pub(super) fn doubt(&self, at: VirtAddr, read_as: &str) -> Option<String> {
+        let task = self.session.tasks().at(at)?;
+        (read_as != "task_struct" && read_as != "thread_info")
+            .then(|| format!("{at} is the task_struct of {}, not a {read_as}", task.label()))
+    }
+}
