@@ -8,7 +8,7 @@
 use super::cpu::{Cpu, Cpus};
 use super::sources::Sources;
 use super::{Kernel, Known, Log, Module, System, Task, Tasks, Unknown};
-use crate::debuginfo::{SymbolRef, Symbols, Tag, Type, Types};
+use crate::debuginfo::{SymbolRef, Symbols, Tag, Type, Types, Vmlinux};
 use crate::dump::{self, Dump, VirtAddr, VmcoreInfo};
 use crate::memory::{KernelSpace, PageTableClues, SpaceError, UserSpace, VirtualMemory};
 use crate::object::Object;
@@ -129,6 +129,12 @@ impl Session {
     #[must_use]
     pub fn types(&self) -> &Types {
         &self.sources().types
+    }
+
+    /// The kernel's ELF file, if one was given and is of this kernel.
+    #[must_use]
+    pub fn vmlinux(&self) -> Option<&Vmlinux> {
+        self.sources().vmlinux.as_ref()
     }
 
     /// The modules that are loaded.
