@@ -143,3 +143,23 @@ fn the_machine_is_that_of_crash() {
         assert_eq!(field("PANIC"), Some(panic), "{}", dump.display());
     });
 }
+
+#[test]
+fn a_dump_without_names_and_types_still_has_its_log_and_says_what_is_missing() {
+    let Some(dumps) = std::env::var_os("HANGSCOPE_DUMPS") else { return };
+    for dump in fs::read_dir(dumps).unwrap() {
+        let dump = dump.unwrap().path();
+        let Ok(golden) = fs::read_to_string(dump.join("golden/log.txt")) else { continue };
+        let options = Options { dumps: vec![dump.join("vmcore")], ..Options::default() };
+        let session = Session::open(&options).unwrap();
+        if !session.types().is_empty() {
+            continue;
+        }
+        assert!(session.tasks().is_empty());
+        let notes = session.notes().join("\n");
+        assert!(notes.contains("no symbols: ") && notes.contains("vmlinux"), "{notes}");
+        assert!(notes.contains("tasks cannot be read: "), "{notes}");
+        let ours: Vec<String> = session.log().records.iter().map(ToString::to_string).collect();
+        assert_eq!(ours.join("\n"), golden.trim_end(), "{}", dump.display());
+    }
+}
