@@ -101,6 +101,9 @@ fn modules_are_those_of_crash() {
             .collect();
         let four = |line: &str| words(line).splitn(5, ' ').take(4).collect::<Vec<_>>().join(" ");
         let theirs: Vec<String> = golden.lines().skip(1).map(four).collect();
+        if theirs.is_empty() {
+            return; // crash --no_modules
+        }
         assert_eq!(ours, theirs, "{}", dump.display());
         for module in session.modules() {
             let at = module.base.clone().unwrap();
@@ -126,13 +129,20 @@ fn the_machine_is_that_of_crash() {
         let memory = format!("{}.{} MB", tenths / 10, tenths % 10);
         let mhz = system.cpu_khz.clone().unwrap() / 1000;
         let panic = format!("{:?}", system.panic.clone().unwrap_or_default());
-        let day = system.time.clone().unwrap() / 86_400;
+        let time = system.time.clone().unwrap() % 86_400;
+        let time = format!(" {:02}:{:02}:{:02} UTC ", time / 3600, time / 60 % 60, time % 60);
         assert_eq!(field("CPUS"), Some(session.cpus().online().to_string()), "{}", dump.display());
-        assert_eq!(day, 20_779, "22 November 2026: {}", dump.display());
-        // crash 9.0.2 assumes a wrong HZ for 6.12 and counts 3:50, long after the end of the log.
-        if !names.release.starts_with("6.12.") {
+        let date = field("DATE").unwrap();
+        // crash 9.0.2 does not find the clock of 7.2.
+        let known = !date.contains(" 1970");
+        assert!(!known || date.contains(&time), "{date} is not {time}: {}", dump.display());
+        // crash 9.0.2 assumes a wrong HZ for 6.12 and 7.2: minutes after the end of the log.
+        if ["5.10.", "6.1."].iter().any(|of| names.release.starts_with(of)) {
             assert_eq!(field("UPTIME"), Some(up), "{}", dump.display());
         }
+        let last = session.log().records.last().and_then(|record| record.at).unwrap();
+        let after = system.uptime.clone().unwrap().saturating_sub(last);
+        assert!(after.as_secs() < 60, "{after:?} after the last message: {}", dump.display());
         assert_eq!(field("LOAD AVERAGE"), Some(load), "{}", dump.display());
         assert_eq!(field("TASKS"), Some(session.tasks().len().to_string()), "{}", dump.display());
         assert_eq!(field("NODENAME"), Some(names.nodename), "{}", dump.display());
