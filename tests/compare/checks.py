@@ -68,6 +68,8 @@ def stacks(dump, program):
             continue
         got = [frame[:2] for frame in frames_of(rows[task])]
         expected = drgn.get(task)
+        if not got and not crash.get(task, [True]):
+            continue  # a dead task, whose stack has been given back: drgn reads what is left there
         if expected is None:
             expected = [(pc,) for pc, _ in crash[task]]
             got = [(pc,) for pc, _ in got]

@@ -1,9 +1,11 @@
-"""drgn -q -c DUMP -s VMLINUX golden.py: all tasks with their stacks as drgn sees them, one JSON object a line."""
+"""drgn -q -c DUMP -s VMLINUX golden.py: all tasks, idle ones too, with their stacks as drgn sees them, one JSON object a line."""
+import itertools
 import json
 
 from drgn import FaultError
+from drgn.helpers.linux.cpumask import for_each_online_cpu
 from drgn.helpers.linux.pid import for_each_task
-from drgn.helpers.linux.sched import task_cpu, task_state_to_char
+from drgn.helpers.linux.sched import idle_task, task_cpu, task_state_to_char
 
 
 def register(read):
@@ -35,7 +37,8 @@ def stack(task):
     return frames, None
 
 
-for task in for_each_task(prog):
+idle_tasks = (idle_task(prog, cpu) for cpu in for_each_online_cpu(prog))
+for task in itertools.chain(idle_tasks, for_each_task(prog)):
     frames, error = stack(task)
     print(json.dumps({
         "pid": task.pid.value_(), "tgid": task.tgid.value_(), "ppid": task.real_parent.tgid.value_(),
