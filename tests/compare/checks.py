@@ -80,7 +80,11 @@ def stacks(dump, program):
 
 
 def running(dump, program):
-    """Running tasks as crash or drgn has them."""
+    """Running tasks as crash or drgn has them.
+
+    A CPU stopped by an NMI for a kdump: crash begins with the NMI's handler, drgn with what it interrupted, which
+    is what PRSTATUS says.  For idle tasks, which drgn does not list, that part of crash's trace counts as drgn's.
+    """
     rows = {address(row["task"]): row for row in program.rows(dump, "foreach bt")}
     active = {task for task, row in reference.crash_tasks(dump.golden("ps.txt")).items() if row["active"]}
     crash = reference.crash_stacks(dump.golden("foreach-bt.txt"))
@@ -92,7 +96,8 @@ def running(dump, program):
             continue
         got = [pc for pc, _, _ in frames_of(row) if pc >= reference.KERNEL]
         by_crash = [pc for pc, _ in crash.get(task, [])]
-        by_drgn = [pc for pc, _ in drgn.get(task, []) if pc >= reference.KERNEL]
+        interrupted = next((n for n, (_, name) in enumerate(crash.get(task, [])) if name is None), 0)
+        by_drgn = [pc for pc, _ in drgn.get(task, []) if pc >= reference.KERNEL] or by_crash[interrupted:]
         if got not in (by_crash, by_drgn):
             yield (
                 f"pid {row['pid']} {row['comm']}: got {hexes(got)} ({row['end']}), "

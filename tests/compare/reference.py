@@ -20,9 +20,10 @@ def crash_tasks(text):
 
 
 def crash_stacks(text):
-    """crash's `foreach bt` -> {task address: [(pc, name or None)]}, the kernel's frames from the innermost on.
+    """crash's `foreach bt` -> {task address: [(pc, name)]}, the kernel's frames from the innermost on.
 
-    An exception frame is a frame too, at the RIP that it saved; crash sometimes lists that place twice.
+    An exception frame is a frame too, at the RIP that it saved, without a name.  crash sometimes lists that
+    place a second time: that one is left out.
     """
     stacks, frames = {}, None
     for line in text.splitlines():
@@ -32,18 +33,11 @@ def crash_stacks(text):
             frames.append((int(frame[2], 16), frame[1]))
         elif saved := re.match(r" +RIP: ([0-9a-f]{16})", line):
             frames.append((int(saved[1], 16), None))
-    return {task: once([f for f in frames if f[0] >= KERNEL]) for task, frames in stacks.items()}
+    return {task: once([frame for frame in frames if frame[0] >= KERNEL]) for task, frames in stacks.items()}
 
 
 def once(frames):
-    """Without a frame that repeats the place of the one before it."""
-    kept = []
-    for frame in frames:
-        if kept and kept[-1][0] == frame[0]:
-            kept[-1] = (frame[0], kept[-1][1] or frame[1])
-        else:
-            kept.append(frame)
-    return kept
+    return [frame for n, frame in enumerate(frames) if n == 0 or frame[0] != frames[n - 1][0]]
 
 
 def crash_modules(text):

@@ -16,7 +16,10 @@ if [ ! -e "$kernel/release" ]; then
 	inside apt-get update -qq
 	# The debug package of the flavour names the release; image, headers and modules follow it.
 	release=$(inside apt-cache depends "linux-image-$flavour-dbg" | sed -n 's/.*Depends: linux-image-\(.*\)-dbg$/\1/p')
-	inside env DEBIAN_FRONTEND=noninteractive apt-get install -qqy --no-install-recommends "linux-headers-$release"
+	mkdir -p "$root/etc/initramfs-tools"	# some headers pull the image in, and nobody boots this Debian
+	echo update_initramfs=no > "$root/etc/initramfs-tools/update-initramfs.conf"
+	inside env DEBIAN_FRONTEND=noninteractive apt-get install -qqy --no-install-recommends \
+		-o Dpkg::Options::=--force-confold "linux-headers-$release"
 	names="linux-image-$release linux-image-$release-dbg"
 	for part in binary modules; do		# since 7.x the image is split up
 		inside apt-cache show "linux-$part-$release" > /dev/null 2>&1 && names="$names linux-$part-$release"

@@ -24,12 +24,13 @@ table() {	# name, kernel (suite, flavour), options of boot.py, scenes
 	6.1-spinqueue  bookworm cloud-amd64  --cpus=6  spinqueue
 	6.1-rwlock     bookworm cloud-amd64  --cpus=4  rwlock
 	rt-sleep       bookworm rt-amd64     --cpus=2,--memory=384  $sleeping
+	5.10-sleep     bullseye cloud-amd64  --cpus=2  $sleeping
 	6.12-sleep     trixie cloud-amd64    --cpus=2  $sleeping
 	6.12-demo      trixie cloud-amd64    --cpus=4  abba ring chain mixed readers writers semaphore mmapspin
 	7-sleep        forky cloud-amd64     --cpus=2,--level=23  $sleeping
 	END
 }
-[ $# -gt 0 ] || set -- 6.1-sleep 6.1-demo 6.1-kdump 6.12-sleep
+[ $# -gt 0 ] || set -- 6.1-sleep 6.1-demo 6.1-kdump 6.12-sleep 5.10-sleep
 
 step() { printf '== lab %4d s: %s\n' $SECONDS "$*"; }
 
