@@ -73,6 +73,8 @@ pub(super) struct TaskRead {
     pub(super) parent: Known<VirtAddr>,
     /// Its neighbours on the list of all processes and on that of its process's threads.
     pub(super) linked: Vec<VirtAddr>,
+    /// Its parent and the leader of its process: a way round a damaged list.
+    pub(super) kin: [Option<VirtAddr>; 2],
     /// What its own page counters hold, where it has them.
     pub(super) rss_pages: i64,
 }
@@ -146,7 +148,10 @@ impl TaskFields {
         Ok(fields)
     }
 
-    /// The offset of `task_struct::tasks`.
+    /// The task at `at`.
+    ///
+    /// # Errors
+    /// [`Unknown`] when it is not in the dump, or what is there is no task.
     pub(super) fn read(&self, kernel: Kernel<'_>, at: VirtAddr) -> Known<TaskRead> {
         let bytes = StructBytes::read(kernel.memory, at, self.span.clone())?;
         let maybe = |field: &Known<Field>| field.clone().map(|field| bytes.get(field));
@@ -195,6 +200,7 @@ impl TaskFields {
         Ok(TaskRead {
             linked: self.linked(&task, &bytes),
             rss_pages: self.rss_pages(&bytes),
+            kin: [parent.clone().ok(), maybe(&self.leader).ok().map(VirtAddr)],
             parent,
             task,
         })

@@ -14,7 +14,7 @@ use super::task_fields::{TaskFields, TaskRead, tgid_at};
 use super::{Known, State, Task, Unknown};
 use crate::dump::VirtAddr;
 use rayon::prelude::*;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 /// So few reads are not worth spreading over threads.
@@ -42,9 +42,16 @@ impl Tasks {
         };
         let mut search = Search::new(kernel, &fields);
         search.run(cpus);
-        let Search { found, mut notes, .. } = search;
+        let Search { found, refused, mut notes, .. } = search;
+        for (from, (count, first)) in refused {
+            notes.push(match count {
+                1 => format!("{from} leads to a task that cannot be read: {first}"),
+                _ => {
+                    format!("{from} leads to {count} tasks that cannot be read, the first: {first}")
+                }
+            });
+        }
         let found = finish(kernel, cpus, &fields, found);
-        notes.dedup();
         Tasks::new(found, notes)
     }
 
@@ -127,13 +134,22 @@ struct Search<'a, 's> {
     kernel: Kernel<'s>,
     fields: &'a TaskFields,
     found: HashMap<VirtAddr, TaskRead>,
-    refused: HashSet<VirtAddr>,
+    unreadable: HashSet<VirtAddr>,
+    /// How many could not be read, and why the first, by what led there.
+    refused: BTreeMap<&'static str, (usize, Unknown)>,
     notes: Vec<String>,
 }
 
 impl<'a, 's> Search<'a, 's> {
     fn new(kernel: Kernel<'s>, fields: &'a TaskFields) -> Search<'a, 's> {
-        Search { kernel, fields, found: HashMap::new(), refused: HashSet::new(), notes: Vec::new() }
+        Search {
+            kernel,
+            fields,
+            found: HashMap::new(),
+            unreadable: HashSet::new(),
+            refused: BTreeMap::new(),
+            notes: Vec::new(),
+        }
     }
 
     fn run(&mut self, cpus: &Cpus) {
@@ -167,9 +183,10 @@ impl<'a, 's> Search<'a, 's> {
                 {
                     listed.extend(read.linked.iter().copied());
                     next.extend(&read.linked);
+                    next.extend(read.kin.iter().flatten());
                 }
             }
-            next.retain(|at| !self.found.contains_key(at) && !self.refused.contains(at));
+            next.retain(|at| !self.found.contains_key(at) && !self.unreadable.contains(at));
         }
         if pids.is_ok() {
             self.compare(&numbered, &listed);
@@ -177,9 +194,13 @@ impl<'a, 's> Search<'a, 's> {
     }
 
     /// Reads those that are new and gives back which were read.
-    fn read(&mut self, at: impl IntoIterator<Item = VirtAddr>, from: &str) -> Vec<VirtAddr> {
+    fn read(
+        &mut self,
+        at: impl IntoIterator<Item = VirtAddr>,
+        from: &'static str,
+    ) -> Vec<VirtAddr> {
         let mut at: Vec<VirtAddr> =
-            at.into_iter().filter(|at| !self.refused.contains(at)).collect();
+            at.into_iter().filter(|at| !self.unreadable.contains(at)).collect();
         at.sort_unstable();
         at.dedup();
         let (kernel, fields) = (self.kernel, self.fields);
@@ -195,9 +216,8 @@ impl<'a, 's> Search<'a, 's> {
             match result {
                 Ok(task) => _ = self.found.insert(at, task),
                 Err(unknown) => {
-                    self.refused.insert(at);
-                    self.notes
-                        .push(format!("{from} leads to a task that cannot be read: {unknown}"));
+                    self.unreadable.insert(at);
+                    self.refused.entry(from).or_insert((0, unknown)).0 += 1;
                 }
             }
         }
@@ -293,5 +313,195 @@ fn since(now: Option<Duration>, last: Known<Duration>, on_cpu: bool) -> Known<Du
     match now {
         Some(now) => Ok(now.saturating_sub(last?)),
         None => Err(Unknown::because("no runqueue's clock can be read")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::debuginfo::{SymbolTable, Symbols, Types};
+    use crate::kernel::testing::{Image, TypeTable};
+
+    /// Where the test's `task_struct` has its members.
+    const STATE: u64 = 0;
+    const PID: u64 = 4;
+    const TGID: u64 = 8;
+    const STACK: u64 = 16;
+    const PARENT: u64 = 24;
+    const LEADER: u64 = 32;
+    const TASKS: u64 = 40;
+    const THREADS: u64 = 56;
+    const SIGNAL: u64 = 72;
+    const PID_LINKS: u64 = 88;
+    const COMM: u64 = 96;
+    const SIZE: u64 = 128;
+    const THREAD_HEAD: u64 = 16;
+
+    const BASE: u64 = 0xffff_8880_0000_0000;
+    const SIGNALS: u64 = BASE + 0x10_0000;
+    const PIDS: u64 = BASE + 0x20_0000;
+    const NODE: u64 = BASE + 0x30_0000;
+
+    fn types() -> Types {
+        TypeTable::new()
+            .with("xarray", 16, &[("xa_head", 8, 8)])
+            .with("xa_node", 576, &[("shift", 0, 1), ("slots", 64, 512)])
+            .with("idr", 24, &[("idr_rt: xarray", 0, 0)])
+            .with("pid_namespace", 64, &[("idr: idr", 0, 0)])
+            .with("pid", 64, &[("tasks", 16, 32)])
+            .with("signal_struct", 64, &[("thread_head", THREAD_HEAD, 16)])
+            .with(
+                "task_struct",
+                SIZE,
+                &[
+                    ("__state", STATE, 4),
+                    ("pid", PID, 4),
+                    ("tgid", TGID, 4),
+                    ("stack", STACK, 8),
+                    ("real_parent", PARENT, 8),
+                    ("group_leader", LEADER, 8),
+                    ("tasks", TASKS, 16),
+                    ("thread_node", THREADS, 16),
+                    ("signal", SIGNAL, 8),
+                    ("mm", 80, 8),
+                    ("pid_links", PID_LINKS, 8),
+                    ("comm", COMM, 16),
+                ],
+            )
+            .types()
+    }
+
+    fn at(pid: u64) -> u64 {
+        BASE + pid * SIZE
+    }
+
+    /// Links nodes into a circle.
+    fn ring(image: &mut Image, nodes: &[u64]) {
+        for (node, next) in nodes.iter().zip(nodes.iter().cycle().skip(1)) {
+            image.put_u64(*node, *next);
+            image.put_u64(next + 8, *node);
+        }
+    }
+
+    /// init_task, the processes 1 and 2, and 3, a thread of 2; all in the IDR.
+    fn machine() -> Image {
+        let mut image = Image::default();
+        image.put(SIGNALS, &[0; 256]);
+        for (pid, tgid, parent) in [(0u64, 0, 0), (1, 1, 0), (2, 2, 1), (3, 2, 1)] {
+            image.put(at(pid), &vec![0; usize::try_from(SIZE).unwrap()]);
+            image.put(at(pid) + PID, &u32::try_from(pid).unwrap().to_le_bytes());
+            image.put(at(pid) + TGID, &u32::try_from(tgid).unwrap().to_le_bytes());
+            image.put_u64(at(pid) + STACK, BASE + 0x40_0000 + pid * 0x4000);
+            image.put_u64(at(pid) + PARENT, at(parent));
+            image.put_u64(at(pid) + LEADER, at(tgid));
+            image.put_u64(at(pid) + SIGNAL, SIGNALS + 64 * tgid);
+            image.put(at(pid) + COMM, format!("task{pid}").as_bytes());
+        }
+        ring(&mut image, &[at(0) + TASKS, at(1) + TASKS, at(2) + TASKS]);
+        let head = |tgid: u64| SIGNALS + 64 * tgid + THREAD_HEAD;
+        ring(&mut image, &[head(0), at(0) + THREADS]);
+        ring(&mut image, &[head(1), at(1) + THREADS]);
+        ring(&mut image, &[head(2), at(2) + THREADS, at(3) + THREADS]);
+        image.put(PIDS - 16, &[0; 16]);
+        image.put_u64(PIDS - 8, NODE | 2);
+        image.put(NODE, &[0; 576]);
+        for pid in 1..=3 {
+            let slot = PIDS + 0x100 * pid;
+            image.put_u64(NODE + 64 + 8 * pid, slot);
+            image.put_u64(slot + 16, at(pid) + PID_LINKS);
+        }
+        image
+    }
+
+    fn read_with(image: &Image, types: &Types) -> Tasks {
+        let mut table = SymbolTable::new(None);
+        table.push("init_task", VirtAddr(at(0)), 'D');
+        table.push("init_pid_ns", VirtAddr(PIDS - 16), 'D');
+        let symbols = Symbols::new(table.finish(VirtAddr(u64::MAX)), Vec::new());
+        Tasks::read(Kernel { memory: image, types, symbols: &symbols }, &Cpus::default())
+    }
+
+    fn read(image: &Image) -> Tasks {
+        read_with(image, &types())
+    }
+
+    fn pids(tasks: &Tasks) -> Vec<u32> {
+        tasks.iter().map(|task| task.pid).collect()
+    }
+
+    #[test]
+    fn list_and_idr_that_agree_need_no_note() {
+        let tasks = read(&machine());
+        assert_eq!(pids(&tasks), [0, 1, 2, 3]);
+        assert_eq!(tasks.notes, [""; 0]);
+        let thread = tasks.by_pid(3).unwrap();
+        assert_eq!((thread.tgid, thread.ppid.clone(), &*thread.comm), (2, Ok(1), "task3"));
+        assert_eq!(tasks.at(VirtAddr(at(3))).map(|task| task.pid), Some(3));
+        assert_eq!(tasks.threads(2).count(), 2);
+        assert_eq!(tasks.counts(), [(State::Running, 4)]);
+    }
+
+    #[test]
+    fn a_task_cut_out_of_the_list_is_found_by_the_idr_and_noted() {
+        let mut image = machine();
+        ring(&mut image, &[at(0) + TASKS, at(2) + TASKS]);
+        ring(&mut image, &[at(1) + TASKS]);
+        let head = SIGNALS + 64 + THREAD_HEAD;
+        ring(&mut image, &[head]);
+        image.put_u64(at(1) + THREADS, head);
+        image.put_u64(at(1) + THREADS + 8, head);
+        image.put_u64(at(1) + TASKS, at(0) + TASKS);
+        image.put_u64(at(1) + TASKS + 8, at(0) + TASKS);
+        let tasks = read(&image);
+        assert_eq!(pids(&tasks), [0, 1, 2, 3]);
+        assert_eq!(tasks.notes, ["task1[1]: in the PID IDR, but not on the list of tasks"]);
+    }
+
+    #[test]
+    fn a_task_missing_in_the_idr_is_found_by_the_list_and_noted() {
+        let mut image = machine();
+        image.put_u64(NODE + 64 + 8 * 2, 0);
+        image.put_u64(NODE + 64 + 8 * 3, 0);
+        let tasks = read(&image);
+        assert_eq!(pids(&tasks), [0, 1, 2, 3]);
+        assert_eq!(
+            tasks.notes,
+            ["task2[2] and 1 more: on the list of tasks, but not in the PID IDR"]
+        );
+    }
+
+    #[test]
+    fn a_list_that_runs_into_nothing_hides_no_task_and_is_noted_once() {
+        let mut image = machine();
+        image.put_u64(at(1) + TASKS, BASE + 0x50_0000 + TASKS);
+        image.put_u64(at(2) + TASKS, BASE + 0x60_0000 + TASKS);
+        let tasks = read(&image);
+        assert_eq!(pids(&tasks), [0, 1, 2, 3]);
+        let [note] = tasks.notes.as_slice() else { panic!("{:?}", tasks.notes) };
+        assert!(
+            note.starts_with("the list of tasks leads to 2 tasks that cannot be read"),
+            "{note}"
+        );
+    }
+
+    #[test]
+    fn what_is_no_task_is_not_taken_for_one() {
+        let mut image = machine();
+        let junk = BASE + 0x50_0000;
+        image.put(junk, &vec![0x41; usize::try_from(SIZE).unwrap()]);
+        image.put_u64(at(1) + TASKS, junk + TASKS);
+        let tasks = read(&image);
+        assert_eq!(pids(&tasks), [0, 1, 2, 3]);
+        assert!(tasks.notes.iter().any(|note| note.contains("no task_struct lies at")));
+    }
+
+    #[test]
+    fn without_types_there_is_a_reason_instead_of_tasks() {
+        let tasks = read_with(&machine(), &Types::new());
+        assert!(tasks.is_empty());
+        assert_eq!(
+            tasks.notes,
+            ["tasks cannot be read: no type struct task_struct in the debug information at hand"]
+        );
     }
 }

@@ -32,7 +32,8 @@ impl VirtualMemory for Image {
     }
 }
 
-/// Structs described by name, size and (member, offset, size of an unsigned integer).
+/// Structs described by name, size and (member, offset, size of an unsigned integer). A member
+/// `name: of` is a struct `of` described before.
 #[derive(Default)]
 pub(crate) struct TypeTable {
     defs: Vec<TypeDef>,
@@ -51,11 +52,12 @@ impl TypeTable {
     pub(crate) fn with(mut self, name: &str, size: u64, members: &[(&str, u64, u32)]) -> TypeTable {
         let members = members
             .iter()
-            .map(|(name, offset, size)| MemberDef {
-                name: Some((*name).into()),
-                ty: self.member_type(*size),
-                bit_offset: offset * 8,
-                bit_size: None,
+            .map(|(name, offset, size)| {
+                let (name, ty) = match name.split_once(": ") {
+                    Some((name, of)) => (name, self.find(Tag::Struct, of).unwrap()),
+                    None => (*name, self.member_type(*size)),
+                };
+                MemberDef { name: Some(name.into()), ty, bit_offset: offset * 8, bit_size: None }
             })
             .collect();
         let kind = Kind::Struct(Compound { size, members });
