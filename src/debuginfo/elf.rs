@@ -258,7 +258,7 @@ fn build_id(notes: &[u8]) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use goblin::elf::section_header::{SHT_PROGBITS, SHT_STRTAB};
 
@@ -322,7 +322,8 @@ mod tests {
         (table, names)
     }
 
-    fn vmlinux() -> Vec<u8> {
+    /// A kernel of release 6.1.0-test with the build id abcdef.
+    pub(in crate::debuginfo) fn vmlinux() -> Vec<u8> {
         let (table, names) = symbols(&[
             ("helper", 0x02, 1, TEXT),
             ("__alias", 0x12, 1, TEXT + 0x10),

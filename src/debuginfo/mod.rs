@@ -15,15 +15,19 @@
     )
 )]
 
+mod advice;
 pub mod btf;
 mod elf;
+mod find;
 pub mod kallsyms;
 mod names;
 mod symbols;
 mod types;
 
+pub use advice::Advice;
 pub use btf::{Btf, BtfError};
 pub use elf::{ElfError, Section, Vmlinux};
+pub use find::{Found, Identity, NotFound, Places, Refused};
 pub use kallsyms::{KallsymsAddresses, KallsymsError};
 pub use symbols::{Symbol, SymbolRef, SymbolTable, Symbols};
 pub use types::{

@@ -1,0 +1,302 @@
+//! Where a kernel's debug information is looked for, and what to install when there is none.
+//!
+//! A file is taken when its build id is that of the dump. VMCOREINFO has had the build id since
+//! 5.9; without it the release must do.
+
+use super::advice::Advice;
+use super::elf::{ElfError, Vmlinux};
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Which kernel crashed, as far as the dump says.
+#[derive(Clone, Default, Debug)]
+pub struct Identity {
+    /// `uname -r`: `6.1.0-50-cloud-amd64`
+    pub release: Option<String>,
+    /// In hex.
+    pub build_id: Option<String>,
+}
+
+/// Where to look.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The one file to take, if the user named it.
+    pub vmlinux: Option<PathBuf>,
+    /// Directories of the user's choice.
+    pub debug_dirs: Vec<PathBuf>,
+    /// The root directory.
+    pub root: PathBuf,
+    /// The cache of debuginfod's client.
+    pub debuginfod_cache: Option<PathBuf>,
+    /// Take a file that does not belong to the dump, too.
+    pub force: bool,
+}
+
+/// Why a file was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// It cannot be used at all.
+    #[error(transparent)]
+    Elf(#[from] ElfError),
+    /// It is of another kernel.
+    #[error("it is of another kernel: its {what} is {its}, the dump's is {dump}")]
+    Other {
+        /// Build id or release.
+        what: &'static str,
+        /// The file's.
+        its: String,
+        /// The dump's.
+        dump: String,
+    },
+}
+
+/// A file that belongs to the dump.
+pub struct Found {
+    /// Where it was.
+    pub path: PathBuf,
+    /// The file.
+    pub vmlinux: Vmlinux,
+    /// That it does not belong to the dump, where it was taken by force.
+    pub warning: Option<Refused>,
+}
+
+/// There was no file.
+#[derive(Debug)]
+pub struct NotFound {
+    /// Files that were there and were not taken.
+    pub refused: Vec<(PathBuf, Refused)>,
+    /// What to do about it.
+    pub advice: Advice,
+}
+
+impl fmt::Display for NotFound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (path, refused) in &self.refused {
+            writeln!(f, "{}: {refused}", path.display())?;
+        }
+        write!(f, "no vmlinux of this kernel found. {}", self.advice)
+    }
+}
+
+impl std::error::Error for NotFound {}
+
+impl Default for Places {
+    fn default() -> Places {
+        Places {
+            vmlinux: None,
+            debug_dirs: Vec::new(),
+            root: PathBuf::from("/"),
+            debuginfod_cache: None,
+            force: false,
+        }
+    }
+}
+
+impl Places {
+    /// The usual places of this machine. debuginfod's cache is where its client has it: in
+    /// `DEBUGINFOD_CACHE_PATH`, else `debuginfod_client` in the user's cache directory.
+    #[must_use]
+    pub fn of_this_machine() -> Places {
+        let variable =
+            |name| -> Option<OsString> { std::env::var_os(name).filter(|value| !value.is_empty()) };
+        let cache = variable("DEBUGINFOD_CACHE_PATH").map(PathBuf::from).or_else(|| {
+            let caches = variable("XDG_CACHE_HOME").map(PathBuf::from);
+            let caches = caches.or_else(|| Some(Path::new(&variable("HOME")?).join(".cache")))?;
+            Some(caches.join("debuginfod_client"))
+        });
+        Places { debuginfod_cache: cache, ..Places::default() }
+    }
+
+    /// Every path where the kernel's vmlinux may be, best first.
+    #[must_use]
+    pub fn candidates(&self, of: &Identity) -> Vec<PathBuf> {
+        if let Some(named) = &self.vmlinux {
+            return vec![named.clone()];
+        }
+        let release = of.release.as_deref().filter(|release| is_plain(release));
+        let build_id = of.build_id.as_deref().filter(|id| id.len() > 2 && is_plain(id));
+        let mut found = Vec::new();
+        for dir in &self.debug_dirs {
+            // It may be a copy of the root directory, of /usr/lib/debug, or of neither.
+            found.extend(under_debug(dir, release, build_id));
+            found.extend(under_debug(&dir.join("usr/lib/debug"), release, build_id));
+            found.push(dir.join("vmlinux"));
+        }
+        found.extend(under_debug(&self.root.join("usr/lib/debug"), release, build_id));
+        if let Some(release) = release {
+            for path in ["lib/modules", "usr/lib/modules"] {
+                let modules = self.root.join(path).join(release);
+                found.extend(["build/vmlinux", "vmlinux"].map(|name| modules.join(name)));
+            }
+            found.push(self.root.join("boot").join(format!("vmlinux-{release}")));
+        }
+        if let (Some(cache), Some(id)) = (&self.debuginfod_cache, build_id) {
+            found.extend(["debuginfo", "executable"].map(|kind| cache.join(id).join(kind)));
+        }
+        found
+    }
+
+    /// Opens the first file that belongs to the dump.
+    ///
+    /// # Errors
+    /// [`NotFound`], with the files that were there and do not belong, and what to install.
+    pub fn find(&self, of: &Identity) -> Result<Found, NotFound> {
+        let mut refused = Vec::new();
+        for path in self.candidates(of) {
+            if self.vmlinux.is_none() && !path.is_file() {
+                continue;
+            }
+            let checked = Vmlinux::open(&path).map_err(Refused::from).and_then(|vmlinux| {
+                match belongs(&vmlinux, of) {
+                    Err(why) if !self.force => Err(why),
+                    belongs => Ok((vmlinux, belongs.err())),
+                }
+            });
+            match checked {
+                Ok((vmlinux, warning)) => return Ok(Found { path, vmlinux, warning }),
+                Err(why) => refused.push((path, why)),
+            }
+        }
+        Err(NotFound { refused, advice: Advice::new(of) })
+    }
+}
+
+/// Where distributions put it in a directory like `/usr/lib/debug`.
+fn under_debug(dir: &Path, release: Option<&str>, build_id: Option<&str>) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    if let Some((first, rest)) = build_id.and_then(|id| id.split_at_checked(2)) {
+        found.push(dir.join(".build-id").join(first).join(format!("{rest}.debug")));
+    }
+    if let Some(release) = release {
+        let names = [
+            // Debian, Ubuntu, SUSE
+            format!("boot/vmlinux-{release}"),
+            format!("boot/vmlinux-{release}.debug"),
+            // Red Hat and its like
+            format!("lib/modules/{release}/vmlinux"),
+            format!("usr/lib/modules/{release}/vmlinux"),
+            // SUSE since 15
+            format!("usr/lib/modules/{release}/vmlinux.debug"),
+            format!("vmlinux-{release}"),
+        ];
+        found.extend(names.map(|name| dir.join(name)));
+    }
+    found
+}
+
+/// Whether text from a dump may be part of a path.
+fn is_plain(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with('.')
+        && text.len() < 200
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_+~".contains(&byte))
+}
+
+fn belongs(vmlinux: &Vmlinux, of: &Identity) -> Result<(), Refused> {
+    let same = |what, its: Option<String>, dump: &Option<String>| match (its, dump) {
+        (Some(its), Some(dump)) if its.eq_ignore_ascii_case(dump) => Some(Ok(())),
+        (Some(its), Some(dump)) => Some(Err(Refused::Other { what, its, dump: dump.clone() })),
+        _ => None,
+    };
+    same("build id", vmlinux.build_id(), &of.build_id)
+        .or_else(|| same("release", vmlinux.release(), &of.release))
+        .unwrap_or(Ok(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::elf::tests::vmlinux;
+    use super::*;
+    use std::fs;
+
+    /// A root directory with files in it, gone at the end of the test.
+    struct Root(PathBuf);
+
+    impl Root {
+        fn new(name: &str, files: &[(&str, &[u8])]) -> Root {
+            let root =
+                std::env::temp_dir().join(format!("hangscope-{}-{name}", std::process::id()));
+            for (path, bytes) in files {
+                let path = root.join(path);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, bytes).unwrap();
+            }
+            Root(root)
+        }
+
+        fn places(&self) -> Places {
+            Places { root: self.0.clone(), ..Places::default() }
+        }
+    }
+
+    impl Drop for Root {
+        fn drop(&mut self) {
+            _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn identity(release: &str, build_id: Option<&str>) -> Identity {
+        Identity { release: Some(release.to_owned()), build_id: build_id.map(str::to_owned) }
+    }
+
+    #[test]
+    fn a_file_that_matches_is_found_past_one_that_does_not() {
+        let mut other = vmlinux();
+        let id = other.windows(3).position(|three| three == [0xab, 0xcd, 0xef]).unwrap();
+        other[id] = 0;
+        let root = Root::new(
+            "past",
+            &[
+                ("usr/lib/debug/boot/vmlinux-6.1.0-test", &other),
+                ("usr/lib/debug/lib/modules/6.1.0-test/vmlinux", b"no ELF"),
+                ("boot/vmlinux-6.1.0-test", &vmlinux()),
+            ],
+        );
+        let found = root.places().find(&identity("6.1.0-test", Some("ABCDEF"))).ok().unwrap();
+        assert_eq!(found.path, root.0.join("boot/vmlinux-6.1.0-test"));
+        assert!(found.warning.is_none());
+        let missing = root.places().find(&identity("6.1.0-test", Some("123456"))).err().unwrap();
+        assert_eq!(missing.refused.len(), 3);
+    }
+
+    #[test]
+    fn build_ids_find_files_of_any_name() {
+        let root = Root::new(
+            "id",
+            &[("usr/lib/debug/.build-id/ab/cdef.debug", &vmlinux()), ("dir/vmlinux", &vmlinux())],
+        );
+        let wanted = identity("other", Some("abcdef"));
+        let found = root.places().find(&wanted).ok().unwrap();
+        assert!(found.path.ends_with(".build-id/ab/cdef.debug"));
+        let places = Places { debug_dirs: vec![root.0.join("dir")], ..root.places() };
+        assert_eq!(places.find(&wanted).ok().unwrap().path, root.0.join("dir/vmlinux"));
+    }
+
+    #[test]
+    fn a_named_file_of_another_kernel_is_refused_with_both_ids_unless_forced() {
+        let root = Root::new("named", &[("mine", &vmlinux())]);
+        let mut places = Places { vmlinux: Some(root.0.join("mine")), ..root.places() };
+        let wanted = identity("6.1.0-test", Some("1234"));
+        let missing = places.find(&wanted).err().unwrap();
+        let text = missing.to_string();
+        assert!(text.contains("its build id is abcdef, the dump's is 1234"), "{text}");
+        places.force = true;
+        assert!(places.find(&wanted).ok().unwrap().warning.is_some());
+        // Without a build id the release decides.
+        places.force = false;
+        assert!(places.find(&identity("6.1.0-test", None)).is_ok());
+        let text = places.find(&identity("5.10", None)).err().unwrap().to_string();
+        assert!(text.contains("its release is 6.1.0-test, the dump's is 5.10"), "{text}");
+    }
+
+    #[test]
+    fn a_release_is_no_path() {
+        let places = Places::default();
+        for release in ["../../etc/x", "..", "a/b", ""] {
+            let with = places.candidates(&identity(release, None));
+            assert!(with.iter().all(|path| !path.to_string_lossy().contains("..")), "{with:?}");
+            assert!(!with.iter().any(|path| path.to_string_lossy().contains("a/b")));
+        }
+    }
+}
