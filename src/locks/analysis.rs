@@ -1,13 +1,17 @@
 //! From tasks and stacks to the [`LockGraph`].
 
 use super::decode::{self, Decoded};
+use super::evidence::ByName;
 use super::graph::{self, Edges};
 use super::layout::Queue;
 use super::name::Names;
 use super::scene::Scene;
+use super::stack::Code;
 use super::waiting::{self, Found, Untied};
-use super::{Blocked, Confidence, Holder, Lock, LockGraph, LockKind, Mode, Root, TaskRef, Waiter};
-use super::{doing, evidence, statics, verdict};
+use super::{
+    Blocked, Confidence, Holder, Lock, LockGraph, LockKind, Root, TaskRef, Waiter, doing,
+    elimination, evidence, pi, statics, verdict,
+};
 use crate::kernel::{Session, Task};
 use std::collections::HashSet;
 
@@ -15,31 +19,32 @@ use std::collections::HashSet;
 #[must_use]
 pub fn analyse(session: &Session) -> LockGraph {
     let scene = Scene::new(session);
+    let effects = ByName::new(session);
+    let code = Code::new(session, &effects);
     let mut graph = LockGraph::default();
     let mut queues = Vec::new();
+    let realtime = pi::inside(session.types(), LockKind::Mutex).is_some();
     for probed in Queue::probe_all(session.types()) {
         match probed {
             Ok(queue) => queues.push(queue),
+            // On PREEMPT_RT these are built on rt_mutexes, which are looked for elsewhere.
+            Err((LockKind::Mutex | LockKind::Rwsem, _)) if realtime => {}
             Err((kind, error)) => {
                 graph.notes.push(format!("{}: waiters are not decoded: {error}", kind.name()));
             }
         }
     }
-    let (found, untied) = waiting::find(&scene, &queues);
+    let waits = waiting::find(&scene, &code, &queues);
+    graph.notes.extend(waits.notes);
     let names = Names::new(session, scene.tasks);
-    let mut locks: Vec<Lock> = found
-        .iter()
-        .filter_map(|found| {
-            let queue = queues.iter().find(|queue| queue.kind == found.kind)?;
-            Some(lock(&scene, &names, queue, found))
-        })
-        .collect();
-    locks.extend(without_waiters(&scene, &names, &queues, &found));
-    add_evidence(&scene, &mut locks);
+    let mut locks: Vec<Lock> =
+        waits.found.iter().map(|found| lock(&scene, &names, found)).collect();
+    locks.extend(without_waiters(&scene, &names, &queues, &waits.found));
+    add_evidence(&scene, &code, &mut locks);
+    let edges = Edges::of(&locks);
+    graph::count_blocked(&mut locks, &edges);
+    locks.sort_by_key(|lock| (lock.is_idle(), std::cmp::Reverse(lock.blocks), lock.at));
     graph.locks = locks;
-    let edges = Edges::of(&graph.locks);
-    graph::count_blocked(&mut graph.locks, &edges);
-    graph.locks.sort_by_key(|lock| (std::cmp::Reverse(lock.blocks), lock.at));
     let edges = Edges::of(&graph.locks);
     graph.cycles = graph::cycles(&graph.locks, &edges);
     graph.roots = graph::roots(&graph, &edges)
@@ -49,30 +54,31 @@ pub fn analyse(session: &Session) -> LockGraph {
             Root { task, blocks, doing }
         })
         .collect();
-    graph.others = others(&scene, &graph.locks, &untied);
+    graph.others = others(&scene, &graph.locks, &waits.untied);
     note_unheld(&mut graph);
     let asleep = scene.tasks.iter().filter(|task| scene.uninterruptible(task)).count();
     graph.verdict = verdict::of(&graph, asleep);
     graph
 }
 
-fn task_ref(task: &Task) -> TaskRef {
+pub(super) fn task_ref(task: &Task) -> TaskRef {
     TaskRef { pid: task.pid, at: task.at, comm: task.comm.clone() }
 }
 
-fn lock(scene: &Scene<'_>, names: &Names<'_>, queue: &Queue, found: &Found) -> Lock {
-    let session = scene.session;
-    let decoded = decode::decode(found.kind, session.memory(), session.types(), found.at);
-    let mut doubts: Vec<String> = found.damage.iter().cloned().collect();
+fn lock(scene: &Scene<'_>, names: &Names<'_>, found: &Found) -> Lock {
+    let spinning = found.queue.iter().any(|queued| queued.spinning);
+    let decoded = decode::decode(scene.session, found.kind, found.at, spinning);
     let Decoded { state, words, holders, readers, doubts: more } =
         decoded.unwrap_or_else(|error| Decoded {
             words: "state unknown".to_owned(),
             doubts: vec![error.to_string()],
             ..Decoded::default()
         });
+    let mut doubts = found.doubts.clone();
     doubts.extend(more);
     let holders = holders
         .into_iter()
+        .chain(found.recorded.iter().cloned())
         .filter_map(|recorded| {
             if let Some(task) = scene.task_at(recorded.task) {
                 return Some(Holder {
@@ -90,37 +96,35 @@ fn lock(scene: &Scene<'_>, names: &Names<'_>, queue: &Queue, found: &Found) -> L
             None
         })
         .collect();
-    let waiters: Vec<Waiter> = (1..)
-        .zip(&found.queue)
-        .filter_map(|(position, queued)| {
+    let waiters: Vec<Waiter> = found
+        .queue
+        .iter()
+        .filter_map(|queued| {
             let task = scene.tasks.get(queued.task)?;
             Some(Waiter {
                 task: task_ref(task),
-                mode: mode(scene, queue, queued.waiter),
-                position: Some(position),
-                spinning: false,
-                since: task.since_ran.as_ref().ok().copied(),
-                confidence: Confidence::Certain,
-                why: format!(
-                    "its {} at {}, on its own stack, is number {position} in the lock's list",
-                    queue.waiter_ty, queued.waiter
-                ),
+                mode: queued.mode,
+                position: queued.position,
+                spinning: queued.spinning,
+                since: task.since_ran.as_ref().ok().copied().filter(|_| !queued.spinning),
+                confidence: queued.confidence,
+                why: queued.why.clone(),
             })
         })
         .collect();
-    let words = format!("{words}, {} waiting", waiters.len());
+    let waiting = format!("{} {}", waiters.len(), if spinning { "spinning" } else { "waiting" });
     Lock {
         at: found.at,
         kind: found.kind,
-        ty: queue.lock_ty,
+        ty: found.kind.ty(),
         symbol: names.symbol(found.at),
         name: names.of(found.kind, found.at),
         state,
-        words,
+        words: if words.is_empty() { waiting } else { format!("{words}, {waiting}") },
         holders,
         waiters,
-        doubts,
         readers,
+        doubts,
         blocks: 0,
     }
 }
@@ -136,20 +140,16 @@ fn without_waiters(
     statics::held(scene, queues)
         .into_iter()
         .filter(|(_, at)| !known.contains(at))
-        .filter_map(|(kind, at)| {
-            let queue = queues.iter().find(|queue| queue.kind == kind)?;
-            let found = Found { kind, at, queue: Vec::new(), damage: None };
-            Some(lock(scene, names, queue, &found))
-        })
+        .map(|(kind, at)| lock(scene, names, &Found::new(kind, at)))
         .collect()
 }
 
 /// Adds the holders that only their stacks show, where a lock does not record its own.
-fn add_evidence(scene: &Scene<'_>, locks: &mut [Lock]) {
+fn add_evidence(scene: &Scene<'_>, code: &Code<'_>, locks: &mut [Lock]) {
     if !locks.iter().any(wants_evidence) {
         return;
     }
-    let held = evidence::held(scene);
+    let held = evidence::held(scene, code);
     for lock in locks.iter_mut().filter(|lock| wants_evidence(lock)) {
         for found in held.iter().filter(|held| held.at == lock.at && held.kind == lock.kind) {
             let Some(task) = scene.tasks.get(found.task).map(task_ref) else { continue };
@@ -182,28 +182,22 @@ fn add_evidence(scene: &Scene<'_>, locks: &mut [Lock]) {
             }
         }
     }
+    let spinning: HashSet<_> = locks
+        .iter()
+        .flat_map(|lock| &lock.waiters)
+        .filter(|waiter| waiter.spinning)
+        .map(|waiter| waiter.task.at)
+        .collect();
+    for lock in locks {
+        elimination::add(scene, lock, &spinning);
+    }
 }
 
 /// Whether a lock can be held and does not say for sure by whom.
 fn wants_evidence(lock: &Lock) -> bool {
-    lock.kind != LockKind::Completion
+    !lock.kind.is_condition()
         && lock.readers != Some(0)
         && !lock.holders.iter().any(|holder| holder.confidence == Confidence::Certain)
-}
-
-/// How a waiter wants its lock.
-fn mode(scene: &Scene<'_>, queue: &Queue, waiter: crate::dump::VirtAddr) -> Mode {
-    match (queue.kind, queue.reads) {
-        (LockKind::Completion, _) => Mode::None,
-        (LockKind::Rwsem, Some((offset, _, reads))) => {
-            match scene.session.memory().read_u32(waiter.plus(offset)) {
-                Ok(kind) if i64::from(kind) == reads => Mode::Read,
-                _ => Mode::Write,
-            }
-        }
-        (LockKind::Rwsem, None) => Mode::Write,
-        _ => Mode::Excl,
-    }
 }
 
 /// Tasks in uninterruptible sleep that wait for no lock of the graph.
@@ -235,13 +229,16 @@ fn note_unheld(graph: &mut LockGraph) {
     let mut notes = Vec::new();
     for lock in &graph.locks {
         let sure = lock.holders.iter().any(|holder| holder.confidence != Confidence::Possible);
-        if sure || lock.kind == LockKind::Completion {
+        if sure || lock.kind.is_condition() || lock.waiters.is_empty() {
             continue;
         }
         let keeps = match lock.kind {
             LockKind::Semaphore => "a semaphore does not record who took its permits",
-            LockKind::Rwsem => "a rwsem does not record its readers",
-            _ => "its owner field names no task",
+            LockKind::Rwsem | LockKind::PercpuRwsem => "it does not record its readers",
+            LockKind::Rwlock | LockKind::Spinlock => "it records no owner, and no CPU stands out",
+            LockKind::Folio => "a folio's lock bit records no owner",
+            LockKind::Futex => "only user space knows its owner",
+            _ => "its owner field names no live task",
         };
         notes.push(format!("{} {}: holder unknown: {keeps}", lock.name, lock.at));
     }

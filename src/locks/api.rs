@@ -1,8 +1,9 @@
 //! The kernel's lock functions: which take what, which give it back, and which a task sleeps in.
 //!
 //! Known by name, since that is what both kallsyms and an ELF have; the suffixes that compilers add
-//! to copies (`.constprop.0`) do not matter. Sources: `include/linux/{mutex,rwsem,semaphore}.h`,
-//! `kernel/locking/{mutex,rwsem,semaphore}.c`, `kernel/sched/completion.c`.
+//! to copies (`.constprop.0`) do not matter. Sources: `include/linux/{mutex,rwsem,semaphore,
+//! rtmutex,percpu-rwsem,spinlock_api_smp,rwlock_api_smp,spinlock_rt}.h`, `kernel/locking/`,
+//! `kernel/sched/completion.c`.
 
 use super::{LockKind, Mode};
 use crate::unwind::flow::{Effect, When};
@@ -17,7 +18,7 @@ pub(super) enum Use {
 }
 
 const TABLE: &[(&str, Use)] = {
-    use LockKind::{Mutex, Rwsem, Semaphore};
+    use LockKind::{Mutex, PercpuRwsem, RtMutex, Rwlock, Rwsem, Semaphore, Spinlock};
     use Mode::{Excl, Read, Write};
     use Use::{Give, Take};
     use When::{Always, NonZero, Zero};
@@ -54,6 +55,61 @@ const TABLE: &[(&str, Use)] = {
         // Unlike all other trylocks it returns 0 when it took it.
         ("down_trylock", Take(Semaphore, Excl, Zero)),
         ("up", Give(Semaphore, Excl)),
+        ("rt_mutex_lock", Take(RtMutex, Excl, Always)),
+        ("rt_mutex_lock_nested", Take(RtMutex, Excl, Always)),
+        ("rt_mutex_lock_interruptible", Take(RtMutex, Excl, Zero)),
+        ("rt_mutex_lock_killable", Take(RtMutex, Excl, Zero)),
+        ("rt_mutex_trylock", Take(RtMutex, Excl, NonZero)),
+        ("rt_mutex_unlock", Give(RtMutex, Excl)),
+        ("percpu_down_read", Take(PercpuRwsem, Read, Always)),
+        ("percpu_down_read_trylock", Take(PercpuRwsem, Read, NonZero)),
+        ("percpu_up_read", Give(PercpuRwsem, Read)),
+        ("percpu_down_write", Take(PercpuRwsem, Write, Always)),
+        ("percpu_up_write", Give(PercpuRwsem, Write)),
+        ("_raw_spin_lock", Take(Spinlock, Excl, Always)),
+        ("_raw_spin_lock_bh", Take(Spinlock, Excl, Always)),
+        ("_raw_spin_lock_irq", Take(Spinlock, Excl, Always)),
+        ("_raw_spin_lock_irqsave", Take(Spinlock, Excl, Always)),
+        ("_raw_spin_lock_nested", Take(Spinlock, Excl, Always)),
+        ("_raw_spin_lock_irqsave_nested", Take(Spinlock, Excl, Always)),
+        ("_raw_spin_trylock", Take(Spinlock, Excl, NonZero)),
+        ("_raw_spin_trylock_bh", Take(Spinlock, Excl, NonZero)),
+        ("rt_spin_lock", Take(Spinlock, Excl, Always)),
+        ("rt_spin_lock_nested", Take(Spinlock, Excl, Always)),
+        ("rt_spin_trylock", Take(Spinlock, Excl, NonZero)),
+        ("_raw_spin_unlock", Give(Spinlock, Excl)),
+        ("_raw_spin_unlock_bh", Give(Spinlock, Excl)),
+        ("_raw_spin_unlock_irq", Give(Spinlock, Excl)),
+        ("_raw_spin_unlock_irqrestore", Give(Spinlock, Excl)),
+        ("queued_spin_unlock", Give(Spinlock, Excl)),
+        ("native_queued_spin_unlock", Give(Spinlock, Excl)),
+        ("__raw_callee_save___native_queued_spin_unlock", Give(Spinlock, Excl)),
+        ("__raw_callee_save___pv_queued_spin_unlock", Give(Spinlock, Excl)),
+        ("rt_spin_unlock", Give(Spinlock, Excl)),
+        ("_raw_read_lock", Take(Rwlock, Read, Always)),
+        ("_raw_read_lock_bh", Take(Rwlock, Read, Always)),
+        ("_raw_read_lock_irq", Take(Rwlock, Read, Always)),
+        ("_raw_read_lock_irqsave", Take(Rwlock, Read, Always)),
+        ("_raw_read_trylock", Take(Rwlock, Read, NonZero)),
+        ("rt_read_lock", Take(Rwlock, Read, Always)),
+        ("rt_read_trylock", Take(Rwlock, Read, NonZero)),
+        ("_raw_read_unlock", Give(Rwlock, Read)),
+        ("_raw_read_unlock_bh", Give(Rwlock, Read)),
+        ("_raw_read_unlock_irq", Give(Rwlock, Read)),
+        ("_raw_read_unlock_irqrestore", Give(Rwlock, Read)),
+        ("rt_read_unlock", Give(Rwlock, Read)),
+        ("_raw_write_lock", Take(Rwlock, Write, Always)),
+        ("_raw_write_lock_bh", Take(Rwlock, Write, Always)),
+        ("_raw_write_lock_irq", Take(Rwlock, Write, Always)),
+        ("_raw_write_lock_irqsave", Take(Rwlock, Write, Always)),
+        ("_raw_write_trylock", Take(Rwlock, Write, NonZero)),
+        ("rt_write_lock", Take(Rwlock, Write, Always)),
+        ("rt_write_trylock", Take(Rwlock, Write, NonZero)),
+        ("_raw_write_unlock", Give(Rwlock, Write)),
+        ("_raw_write_unlock_bh", Give(Rwlock, Write)),
+        ("_raw_write_unlock_irq", Give(Rwlock, Write)),
+        ("_raw_write_unlock_irqrestore", Give(Rwlock, Write)),
+        ("rt_write_unlock", Give(Rwlock, Write)),
     ]
 };
 
@@ -85,7 +141,9 @@ pub(super) fn of_class(number: u16) -> Option<(LockKind, Mode)> {
 pub(super) fn effect(function: &str) -> Effect {
     match use_of(function) {
         Some(Use::Take(kind, mode, when)) => {
-            Effect::Take { class: class(kind, mode), when, by_store: false }
+            // Unlocking a spinlock or rwlock is one store or subtraction, which is often inlined.
+            let by_store = matches!(kind, LockKind::Spinlock | LockKind::Rwlock);
+            Effect::Take { class: class(kind, mode), when, by_store }
         }
         Some(Use::Give(kind, mode)) => Effect::Give { class: class(kind, mode) },
         None if never_returns(function) => Effect::NoReturn,
@@ -98,7 +156,32 @@ fn never_returns(function: &str) -> bool {
         .contains(&base_name(function))
 }
 
-/// The kind of lock that a task sleeping in a function waits for.
+/// Whether a function is one in which CPUs spin for a lock. `name` is a [`base_name`].
+pub(super) fn is_slow_path(name: &str) -> bool {
+    name.ends_with("queued_spin_lock_slowpath")
+        || matches!(name, "queued_read_lock_slowpath" | "queued_write_lock_slowpath")
+}
+
+/// Whether a function is part of taking a spinlock or rwlock. `name` is a [`base_name`].
+pub(super) fn is_spinning(name: &str) -> bool {
+    is_slow_path(name)
+        || (spin_kind(name).is_some() && name.starts_with("_raw_") && !name.contains("unlock"))
+}
+
+/// Which lock a function that spins wants.
+pub(super) fn spin_kind(name: &str) -> Option<(LockKind, Mode)> {
+    if name.ends_with("queued_spin_lock_slowpath") || name.starts_with("_raw_spin_lock") {
+        Some((LockKind::Spinlock, Mode::Excl))
+    } else if name == "queued_read_lock_slowpath" || name.starts_with("_raw_read_lock") {
+        Some((LockKind::Rwlock, Mode::Read))
+    } else if name == "queued_write_lock_slowpath" || name.starts_with("_raw_write_lock") {
+        Some((LockKind::Rwlock, Mode::Write))
+    } else {
+        None
+    }
+}
+
+/// The kind of lock that a task sleeping in a function waits for on the lock's own list.
 pub(super) fn waits_for(function: &str) -> Option<LockKind> {
     let name = base_name(function);
     let starts = |list: &[&str]| list.iter().any(|start| name.starts_with(start));

@@ -2,12 +2,14 @@
 //!
 //! Nothing here looks at stacks: it is the kernel's record, read by the members that the types
 //! name. Sources: `kernel/locking/mutex.h` (owner flags since 4.10), `kernel/locking/rwsem.c`
-//! (counts since 5.3, owner bits), `kernel/locking/semaphore.c`, `include/linux/completion.h`.
+//! (counts since 5.3, owner bits), `kernel/locking/{semaphore,rtmutex,percpu-rwsem}.c`,
+//! `include/linux/{completion,rwbase_rt}.h`, `include/asm-generic/{qspinlock_types,qrwlock}.h`.
 
+use super::layout::enumerator_value;
 use super::{Confidence, LockKind, Mode, StateValue};
-use crate::debuginfo::{Kind, Type, TypeError, Types};
+use crate::debuginfo::{Kind, Tag, Type, TypeError};
 use crate::dump::VirtAddr;
-use crate::memory::VirtualMemory;
+use crate::kernel::Session;
 use crate::object::{Object, ObjectError};
 
 /// A holder as the lock itself records it.
@@ -52,20 +54,218 @@ const RWSEM_READER_OWNED: u64 = 1;
 /// A count of readers beyond this is damage: there are not that many tasks.
 const READERS_LIMIT: u64 = 1 << 22;
 
-/// Reads the lock of this kind at `at`.
+/// `_Q_PENDING_VAL`, `_Q_TAIL_CPU_OFFSET` of a qspinlock's word (fewer than 16,384 CPUs).
+const QSPIN_PENDING: u32 = 1 << 8;
+const QSPIN_TAIL_CPU_SHIFT: u32 = 18;
+/// `_QW_LOCKED`, `_QW_WAITING`, `_QR_SHIFT` of a qrwlock's count.
+const QRW_WRITER: u32 = 0xff;
+const QRW_WAITING: u32 = 0x100;
+const QRW_READER_SHIFT: u32 = 9;
+/// `READER_BIAS`, `WRITER_BIAS` of an RT rwsem's count.
+const RT_READER_BIAS: u32 = 1 << 31;
+const RT_WRITER_BIAS: u32 = 1 << 30;
+/// `RT_MUTEX_HAS_WAITERS`
+const RT_MUTEX_FLAGS: u64 = 1;
+
+/// Reads the lock of this kind at `at`. `spinning` says that tasks spin for it, which on PREEMPT_RT
+/// tells a raw spinlock from one that sleeps.
 pub(super) fn decode(
+    session: &Session,
     kind: LockKind,
-    memory: &dyn VirtualMemory,
-    types: &Types,
     at: VirtAddr,
+    spinning: bool,
 ) -> Result<Decoded, ObjectError> {
+    let (memory, types) = (session.memory(), session.types());
     let object = |name: &str| Ok::<_, TypeError>(Object::new(memory, types.structure(name)?, at));
     match kind {
-        LockKind::Mutex => mutex(&object("mutex")?),
-        LockKind::Rwsem => rwsem(&object("rw_semaphore")?),
+        LockKind::Mutex => {
+            let lock = object("mutex")?;
+            match lock.member("rtmutex") {
+                Ok(inner) => rt_mutex(&inner),
+                Err(_) => mutex(&lock),
+            }
+        }
+        LockKind::Rwsem => {
+            let lock = object("rw_semaphore")?;
+            match lock.member("rwbase") {
+                Ok(inner) => rt_rwlock(&inner),
+                Err(_) => rwsem(&lock),
+            }
+        }
         LockKind::Semaphore => semaphore(&object("semaphore")?),
         LockKind::Completion => completion(&object("completion")?),
+        LockKind::RtMutex => {
+            let lock = object("rt_mutex")?;
+            rt_mutex(&lock.member("rtmutex").unwrap_or(lock))
+        }
+        LockKind::PercpuRwsem => percpu_rwsem(session, &object("percpu_rw_semaphore")?),
+        LockKind::Spinlock => {
+            let sleeping = object("spinlock")?.member("lock").ok().filter(|_| !spinning);
+            match sleeping {
+                Some(inner) => rt_mutex(&inner),
+                None => Ok(qspinlock(memory.read_u32(at)?)),
+            }
+        }
+        LockKind::Rwlock => {
+            let ty = types.find(Tag::Typedef, "rwlock_t")?;
+            match Object::new(memory, ty, at).member("rwbase") {
+                Ok(inner) => rt_rwlock(&inner),
+                Err(_) => Ok(qrwlock(memory.read_u32(at)?)),
+            }
+        }
+        LockKind::Bit => {
+            let value = memory.read_u64(at)?;
+            let state = vec![("word", StateValue::Bits(value))];
+            Ok(Decoded { state, words: format!("word {value:#x}"), ..Decoded::default() })
+        }
+        LockKind::Folio => folio(&object("page")?),
+        LockKind::Waitqueue | LockKind::Futex => Ok(Decoded::default()),
     }
+}
+
+/// `struct rt_mutex_base`, of which a sleeping lock of PREEMPT_RT is made too.
+fn rt_mutex(lock: &Object<'_>) -> Result<Decoded, ObjectError> {
+    let owner = lock.member("owner")?.u64()?;
+    let task = VirtAddr(owner & !RT_MUTEX_FLAGS);
+    let mut decoded = Decoded {
+        state: vec![("owner", StateValue::Bits(owner))],
+        words: if task.is_null() { "not owned" } else { "owned" }.to_owned(),
+        ..Decoded::default()
+    };
+    if !task.is_null() {
+        decoded.holders.push(Recorded {
+            task,
+            mode: Mode::Excl,
+            confidence: Confidence::Certain,
+            why: format!("rt_mutex owner = {owner:#x} is this task"),
+        });
+    }
+    Ok(decoded)
+}
+
+/// `struct rwbase_rt`: an rt_mutex that a writer has for itself, and a count of readers.
+fn rt_rwlock(lock: &Object<'_>) -> Result<Decoded, ObjectError> {
+    let inner = rt_mutex(&lock.member("rtmutex")?)?;
+    let raw = lock.member("readers")?.u64()?;
+    let count = u32::try_from(raw & u64::from(u32::MAX)).unwrap_or(0);
+    let readers = count & !(RT_READER_BIAS | RT_WRITER_BIAS);
+    let writer = count == RT_WRITER_BIAS;
+    let mut decoded = Decoded {
+        state: vec![
+            ("readers_word", StateValue::Bits(u64::from(count))),
+            ("writer", StateValue::Flag(writer)),
+            ("readers", StateValue::Number(i64::from(readers))),
+        ],
+        ..Decoded::default()
+    };
+    decoded.state.extend(inner.state);
+    if writer {
+        decoded.words = "held by a writer".to_owned();
+        decoded.holders = inner
+            .holders
+            .into_iter()
+            .map(|holder| Recorded { mode: Mode::Write, ..holder })
+            .collect();
+    } else {
+        decoded.readers = Some(u64::from(readers));
+        decoded.words = match readers {
+            0 => "not held".to_owned(),
+            1 => "held by 1 reader".to_owned(),
+            many => format!("held by {many} readers"),
+        };
+    }
+    Ok(decoded)
+}
+
+/// `struct percpu_rw_semaphore` since 5.7: `block` is set by a writer, readers count per CPU.
+fn percpu_rwsem(session: &Session, lock: &Object<'_>) -> Result<Decoded, ObjectError> {
+    let block = lock.member("block")?.u64()?;
+    let writer = lock.member("writer.task")?.pointer()?;
+    let counts = lock.member("read_count")?.pointer()?;
+    // Sums wrap: a reader may leave on another CPU than it came.
+    let mut readers: u32 = 0;
+    for cpu in session.cpus().iter().filter(|cpu| cpu.present) {
+        readers = readers.wrapping_add(session.memory().read_u32(cpu.per_cpu(counts))?);
+    }
+    let words = match (block, readers) {
+        (0, 0) => "not held".to_owned(),
+        (_, 1) => "held by 1 reader".to_owned(),
+        (_, 0) => "held by a writer".to_owned(),
+        (_, many) => format!("held by {many} readers"),
+    };
+    Ok(Decoded {
+        state: vec![
+            ("block", StateValue::Number(i64::try_from(block).unwrap_or(i64::MAX))),
+            ("readers", StateValue::Number(i64::from(readers))),
+            ("writer_waits", StateValue::Bits(writer.0)),
+        ],
+        words,
+        readers: (readers > 0 || block == 0).then_some(u64::from(readers)),
+        ..Decoded::default()
+    })
+}
+
+/// `struct qspinlock` (include/asm-generic/qspinlock_types.h).
+fn qspinlock(value: u32) -> Decoded {
+    let locked = value & 0xff != 0;
+    let tail = (value >> QSPIN_TAIL_CPU_SHIFT).checked_sub(1);
+    let mut state = vec![
+        ("val", StateValue::Bits(u64::from(value))),
+        ("locked", StateValue::Flag(locked)),
+        ("pending", StateValue::Flag(value & QSPIN_PENDING != 0)),
+    ];
+    if let Some(cpu) = tail {
+        state.push(("tail_cpu", StateValue::Number(i64::from(cpu))));
+    }
+    let words = if locked { "locked" } else { "not locked" }.to_owned();
+    Decoded { state, words, ..Decoded::default() }
+}
+
+/// `struct qrwlock` (include/asm-generic/qrwlock.h).
+fn qrwlock(count: u32) -> Decoded {
+    let writer = count & QRW_WRITER == QRW_WRITER;
+    let readers = count >> QRW_READER_SHIFT;
+    let words = match (writer, readers) {
+        (true, _) => "held by a writer".to_owned(),
+        (false, 0) => "not held".to_owned(),
+        (false, 1) => "held by 1 reader".to_owned(),
+        (false, many) => format!("held by {many} readers"),
+    };
+    Decoded {
+        state: vec![
+            ("cnts", StateValue::Bits(u64::from(count))),
+            ("writer", StateValue::Flag(writer)),
+            ("waiting", StateValue::Flag(count & QRW_WAITING != 0)),
+            ("readers", StateValue::Number(i64::from(readers))),
+        ],
+        words,
+        readers: (!writer).then_some(u64::from(readers)),
+        ..Decoded::default()
+    }
+}
+
+/// The flags of a folio, which are those of its first page.
+fn folio(page: &Object<'_>) -> Result<Decoded, ObjectError> {
+    // `flags` became a struct around the word in 6.18.
+    let flags = page.member("flags")?.u64()?;
+    let bit = |name: &str| {
+        let types = page.ty().types();
+        let bit =
+            types.find(Tag::Enum, "pageflags").ok().and_then(|ty| enumerator_value(ty, name))?;
+        Some(flags >> u32::try_from(bit).ok().filter(|bit| *bit < 64)? & 1 == 1)
+    };
+    let mut state = vec![("flags", StateValue::Bits(flags))];
+    let mut words = Vec::new();
+    for (id, name, word) in
+        [("locked", "PG_locked", "locked"), ("writeback", "PG_writeback", "under writeback")]
+    {
+        if let Some(set) = bit(name) {
+            state.push((id, StateValue::Flag(set)));
+            words.extend(set.then_some(word));
+        }
+    }
+    let words = if words.is_empty() { "not locked".to_owned() } else { words.join(", ") };
+    Ok(Decoded { state, words, ..Decoded::default() })
 }
 
 fn mutex(lock: &Object<'_>) -> Result<Decoded, ObjectError> {

@@ -36,9 +36,15 @@ pub(super) struct Held {
 }
 
 /// The meaning of calls, by the names of their targets.
-struct ByName<'s> {
+pub(super) struct ByName<'s> {
     session: &'s Session,
     known: RwLock<HashMap<VirtAddr, Effect>>,
+}
+
+impl<'s> ByName<'s> {
+    pub(super) fn new(session: &'s Session) -> ByName<'s> {
+        ByName { session, known: RwLock::new(HashMap::new()) }
+    }
 }
 
 impl Effects for ByName<'_> {
@@ -56,16 +62,14 @@ impl Effects for ByName<'_> {
 }
 
 /// Every lock that some task's live code took and has not given back.
-pub(super) fn held(scene: &Scene<'_>) -> Vec<Held> {
-    let effects = ByName { session: scene.session, known: RwLock::new(HashMap::new()) };
-    let code = Code::new(scene.session, &effects);
+pub(super) fn held(scene: &Scene<'_>, code: &Code<'_>) -> Vec<Held> {
     (0..scene.tasks.len())
         .into_par_iter()
-        .flat_map_iter(|task| held_by(scene, &code, &effects, task))
+        .flat_map_iter(|task| held_by(scene, code, task))
         .collect()
 }
 
-fn held_by(scene: &Scene<'_>, code: &Code<'_>, effects: &ByName<'_>, task: usize) -> Vec<Held> {
+fn held_by(scene: &Scene<'_>, code: &Code<'_>, task: usize) -> Vec<Held> {
     let (Some(trace), Some(at)) =
         (scene.traces.get(task), scene.tasks.get(task).map(|task| task.at))
     else {
@@ -76,9 +80,7 @@ fn held_by(scene: &Scene<'_>, code: &Code<'_>, effects: &ByName<'_>, task: usize
         .filter(|&index| {
             let frame = trace.frames.get(index);
             frame.and_then(|frame| code.function(frame.lookup_pc())).is_some_and(|function| {
-                function
-                    .calls()
-                    .any(|target| matches!(effects.of_call(target), Effect::Take { .. }))
+                function.calls().any(|target| matches!(code.effect(target), Effect::Take { .. }))
             })
         })
         .collect();

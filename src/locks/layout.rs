@@ -22,8 +22,6 @@ pub(super) enum Head {
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
     pub(super) kind: LockKind,
-    /// The lock's type, for people.
-    pub(super) lock_ty: &'static str,
     /// Where in the lock the ring hangs.
     pub(super) head: Head,
     /// The waiter's type, for people.
@@ -32,8 +30,8 @@ pub(super) struct Queue {
     pub(super) node: u64,
     /// Offset of the `task_struct *` in a waiter.
     pub(super) task: u64,
-    /// For rwsems: offset and size of `type` in a waiter, and the value that means "read".
-    pub(super) reads: Option<(u64, u64, i64)>,
+    /// For rwsems: offset of `type` in a waiter, and the value that means "read".
+    pub(super) reads: Option<(u64, i64)>,
 }
 
 impl Queue {
@@ -54,7 +52,6 @@ impl Queue {
         let waiter = types.structure("mutex_waiter")?;
         Ok(Queue {
             kind: LockKind::Mutex,
-            lock_ty: "struct mutex",
             head: head(types.structure("mutex")?)?,
             waiter_ty: "mutex_waiter",
             node: waiter.offset_of("list")?,
@@ -66,11 +63,10 @@ impl Queue {
     fn rwsem(types: &Types) -> Result<Queue, TypeError> {
         let waiter = types.structure("rwsem_waiter")?;
         let mode = waiter.member("type")?;
-        let reads = enumerator_value(mode.ty, "RWSEM_WAITING_FOR_READ")
-            .map(|value| (mode.offset(), mode.ty.size().unwrap_or(4), value));
+        let reads =
+            enumerator_value(mode.ty, "RWSEM_WAITING_FOR_READ").map(|value| (mode.offset(), value));
         Ok(Queue {
             kind: LockKind::Rwsem,
-            lock_ty: "struct rw_semaphore",
             head: head(types.structure("rw_semaphore")?)?,
             waiter_ty: "rwsem_waiter",
             node: waiter.offset_of("list")?,
@@ -83,7 +79,6 @@ impl Queue {
         let waiter = types.structure("semaphore_waiter")?;
         Ok(Queue {
             kind: LockKind::Semaphore,
-            lock_ty: "struct semaphore",
             head: head(types.structure("semaphore")?)?,
             waiter_ty: "semaphore_waiter",
             node: waiter.offset_of("list")?,
@@ -101,7 +96,6 @@ impl Queue {
             let waiter = types.structure(waiter_ty)?;
             Ok(Queue {
                 kind: LockKind::Completion,
-                lock_ty: "struct completion",
                 head: Head::List(wait.offset() + wait.ty.offset_of(list)?),
                 waiter_ty,
                 node: waiter.offset_of(node)?,

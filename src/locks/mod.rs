@@ -6,17 +6,24 @@
 
 mod analysis;
 mod api;
+mod asked;
 mod decode;
 mod doing;
+mod elimination;
 mod evidence;
+mod futex;
 mod graph;
 mod layout;
+mod listed;
 mod name;
+mod pi;
 mod ring;
 mod scene;
+mod spinning;
 mod stack;
 mod statics;
 mod verdict;
+mod wait_queue;
 mod waiting;
 
 pub use analysis::analyse;
@@ -24,7 +31,8 @@ pub use analysis::analyse;
 use crate::dump::VirtAddr;
 use std::time::Duration;
 
-/// What kind of lock it is, by the name of its kernel API.
+/// What kind of lock it is, by the name of its kernel API. On PREEMPT_RT a mutex stays a mutex,
+/// though an rt_mutex does its work.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum LockKind {
     /// `struct mutex`
@@ -35,6 +43,22 @@ pub enum LockKind {
     Semaphore,
     /// `struct completion`: nobody holds it; somebody has to complete it.
     Completion,
+    /// `struct rt_mutex`, with priority inheritance.
+    RtMutex,
+    /// `struct percpu_rw_semaphore`
+    PercpuRwsem,
+    /// `struct wait_queue_head`: nobody holds it; somebody has to wake it up.
+    Waitqueue,
+    /// A bit in a word (`wait_on_bit`), known by the word.
+    Bit,
+    /// A folio or page lock or another of its bits, known by its `struct page`.
+    Folio,
+    /// `spinlock_t` or `raw_spinlock_t`
+    Spinlock,
+    /// `rwlock_t`
+    Rwlock,
+    /// A futex, known by its address in user space.
+    Futex,
 }
 
 impl LockKind {
@@ -46,7 +70,41 @@ impl LockKind {
             LockKind::Rwsem => "rwsem",
             LockKind::Semaphore => "semaphore",
             LockKind::Completion => "completion",
+            LockKind::RtMutex => "rt_mutex",
+            LockKind::PercpuRwsem => "percpu_rwsem",
+            LockKind::Waitqueue => "waitqueue",
+            LockKind::Bit => "bit",
+            LockKind::Folio => "folio",
+            LockKind::Spinlock => "spinlock",
+            LockKind::Rwlock => "rwlock",
+            LockKind::Futex => "futex",
         }
+    }
+
+    /// The C type of what lies at its address.
+    #[must_use]
+    pub const fn ty(self) -> &'static str {
+        match self {
+            LockKind::Mutex => "struct mutex",
+            LockKind::Rwsem => "struct rw_semaphore",
+            LockKind::Semaphore => "struct semaphore",
+            LockKind::Completion => "struct completion",
+            LockKind::RtMutex => "struct rt_mutex",
+            LockKind::PercpuRwsem => "struct percpu_rw_semaphore",
+            LockKind::Waitqueue => "struct wait_queue_head",
+            LockKind::Bit => "unsigned long",
+            LockKind::Folio => "struct page",
+            LockKind::Spinlock => "spinlock_t",
+            LockKind::Rwlock => "rwlock_t",
+            LockKind::Futex => "u32",
+        }
+    }
+
+    /// Whether it is a condition that somebody has to bring about, rather than a lock that
+    /// somebody holds.
+    #[must_use]
+    pub const fn is_condition(self) -> bool {
+        matches!(self, LockKind::Completion | LockKind::Waitqueue | LockKind::Bit)
     }
 }
 
@@ -182,6 +240,14 @@ pub struct Lock {
     pub doubts: Vec<String>,
     /// How many tasks wait for it, directly or behind those who wait for it.
     pub blocks: usize,
+}
+
+impl Lock {
+    /// Whether it is a futex that tasks may well sleep on all day: waiting for work is waiting too.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.kind == LockKind::Futex && self.holders.is_empty()
+    }
 }
 
 /// A deadlock: `tasks[i]` waits for `locks[i]`, which is held by `tasks[i + 1]`, round to the start.

@@ -42,6 +42,9 @@ impl<'s> Names<'s> {
 
     /// The short name for sentences.
     pub(super) fn of(&self, kind: LockKind, at: VirtAddr) -> String {
+        if kind == LockKind::Futex {
+            return format!("futex {at}");
+        }
         match (self.mmap_locks.get(&at), self.symbol(at)) {
             (Some(name), _) => name.clone(),
             (None, Some(symbol)) => format!("{} {symbol}", kind.name()),

@@ -1,10 +1,13 @@
 //! What the analysis looks at: all tasks with their stacks.
 
-use crate::dump::VirtAddr;
+use crate::dump::{Fault, VirtAddr};
 use crate::kernel::{Session, State, Task};
 use crate::unwind::Trace;
 use rayon::prelude::*;
 use std::collections::HashMap;
+
+/// No kernel stack is larger (`THREAD_SIZE` with KASAN is 32 KiB).
+const STACK_LIMIT: u64 = 64 * 1024;
 
 /// The tasks of a dump with their backtraces, by number and by address.
 pub(super) struct Scene<'s> {
@@ -50,6 +53,28 @@ impl<'s> Scene<'s> {
                 found.map_or("", |found| found.symbol.name)
             })
             .collect()
+    }
+
+    /// The aligned words of a sleeping task's live stack, with their addresses; `None` when it
+    /// cannot be read or the task is not asleep.
+    pub(super) fn live_words(&self, index: usize) -> Option<Vec<(VirtAddr, u64)>> {
+        let task = self.tasks.get(index)?;
+        let from = self.traces.get(index)?.frames.first()?.sp;
+        let stack = self.session.stack(task).filter(|stack| stack.contains(&from))?;
+        self.words(from, stack.end).ok()
+    }
+
+    /// The aligned words of a part of a stack, with their addresses.
+    pub(super) fn words(
+        &self,
+        from: VirtAddr,
+        to: VirtAddr,
+    ) -> Result<Vec<(VirtAddr, u64)>, Fault> {
+        let len = to.offset_from(from).unwrap_or(0).min(STACK_LIMIT);
+        let bytes = self.session.memory().read_vec(from, usize::try_from(len).unwrap_or(0))?;
+        let (words, _) = bytes.as_chunks();
+        let words = words.iter().map(|word| u64::from_le_bytes(*word));
+        Ok((0..).step_by(8).map(|offset| from.plus(offset)).zip(words).collect())
     }
 
     /// Whether a task sleeps so that only a wake-up brings it back.

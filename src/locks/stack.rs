@@ -7,7 +7,7 @@
 
 use crate::dump::VirtAddr;
 use crate::kernel::Session;
-use crate::unwind::flow::{Base, Effects, FUNCTION_LIMIT, Function, Passage, State, Value};
+use crate::unwind::flow::{Base, Effect, Effects, FUNCTION_LIMIT, Function, Passage, State, Value};
 use crate::unwind::{Frame, FrameKind, Register, Registers, Trace};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -56,6 +56,11 @@ impl<'s> Code<'s> {
         Code { session, effects, current, functions: Cache::new(), passages: Cache::new() }
     }
 
+    /// What a call of the function at `target` means.
+    pub(super) fn effect(&self, target: VirtAddr) -> Effect {
+        self.effects.of_call(target)
+    }
+
     /// The function that covers `at`, decoded.
     pub(super) fn function(&self, at: VirtAddr) -> Option<Arc<Function>> {
         let (start, end) = self.session.symbols().bounds(at)?;
@@ -94,6 +99,8 @@ pub(super) struct Stack<'c, 's> {
     /// Whose stack it is.
     task: VirtAddr,
     frames: Vec<Option<Known>>,
+    /// Of each frame the address to look its function up by, and the program counter.
+    pcs: Vec<(VirtAddr, VirtAddr)>,
 }
 
 /// A symbolic value made concrete.
@@ -139,7 +146,9 @@ impl<'c, 's> Stack<'c, 's> {
             }
             frames.push(Some(Known { passage, registers, entry_sp }));
         }
-        Stack { code, task, frames }
+        let pcs =
+            trace.frames.iter().take(depth).map(|frame| (frame.lookup_pc(), frame.pc)).collect();
+        Stack { code, task, frames, pcs }
     }
 
     /// What is known of a frame.
@@ -208,9 +217,16 @@ impl<'c, 's> Stack<'c, 's> {
         from.base == Base::PerCpu && Some(from.offset) == at
     }
 
-    /// What `register` held when the function of frame `index` was called: its caller says.
+    /// What `register` held when the function of frame `index` was called: its caller says, if it
+    /// called that very function and not one that went on to it.
     fn argument(&self, index: usize, register: Register, depth: u32) -> Option<Concrete> {
         let caller = index.checked_add(1)?;
+        let (callee, caller_pc) = (self.pcs.get(index)?, self.pcs.get(caller)?);
+        let (entry, _) = self.code.session.symbols().bounds(callee.0)?;
+        let target = self.code.function(caller_pc.0)?.call_before(caller_pc.1)?;
+        if target != entry {
+            return None;
+        }
         let value = self.frame(caller)?.passage.before.register(register)?.clone();
         self.concrete_within(caller, &value, depth)
     }

@@ -79,7 +79,7 @@ fn owner_offset(types: &Types, kind: LockKind) -> Option<u64> {
     let name = match kind {
         LockKind::Mutex => "mutex",
         LockKind::Rwsem => "rw_semaphore",
-        LockKind::Semaphore | LockKind::Completion => return None,
+        _ => return None,
     };
     types.structure(name).ok()?.offset_of("owner").ok()
 }
@@ -105,7 +105,7 @@ fn is_held(scene: &Scene<'_>, queue: &Queue, at: VirtAddr) -> bool {
     if !proper().unwrap_or(false) {
         return false;
     }
-    let decoded = decode::decode(queue.kind, memory, scene.session.types(), at);
+    let decoded = decode::decode(scene.session, queue.kind, at, false);
     decoded.is_ok_and(|decoded| {
         decoded.doubts.is_empty()
             && decoded.holders.iter().any(|holder| {

@@ -3,7 +3,7 @@
 //! It names causes, most blocked tasks first: deadlocks, root blockers, and locks whose holder is
 //! not known. What stands behind each is in the graph.
 
-use super::{Confidence, Cycle, Lock, LockGraph, LockKind, Mode, Root};
+use super::{Confidence, Cycle, Lock, LockGraph, Mode, Root};
 use std::collections::HashSet;
 
 /// At most this many causes are spelled out.
@@ -12,7 +12,7 @@ const SPELLED_OUT: usize = 4;
 /// The whole graph in a few sentences. `asleep` is the number of tasks in uninterruptible sleep.
 pub(super) fn of(graph: &LockGraph, asleep: usize) -> String {
     let blocked: HashSet<_> =
-        graph.locks.iter().flat_map(|lock| &lock.waiters).map(|waiter| waiter.task.at).collect();
+        busy(graph).flat_map(|lock| &lock.waiters).map(|waiter| waiter.task.at).collect();
     if blocked.is_empty() {
         return match asleep {
             0 => "No task waits for a lock, and none is in uninterruptible sleep.".to_owned(),
@@ -25,7 +25,7 @@ pub(super) fn of(graph: &LockGraph, asleep: usize) -> String {
     let mut sentences = vec![format!(
         "{} for {}; {} in uninterruptible sleep.",
         count(blocked.len(), "task waits", "tasks wait"),
-        count(graph.locks.iter().filter(|lock| !lock.waiters.is_empty()).count(), "lock", "locks"),
+        count(busy(graph).count(), "lock", "locks"),
         count(asleep, "task is", "tasks are"),
     )];
     let mut causes: Vec<(usize, String)> = Vec::new();
@@ -39,6 +39,11 @@ pub(super) fn of(graph: &LockGraph, asleep: usize) -> String {
         sentences.push(format!("{} more in the lock graph.", count(more, "cause", "causes")));
     }
     sentences.join(" ")
+}
+
+/// The locks that somebody waits for, but futexes that may be idle.
+fn busy(graph: &LockGraph) -> impl Iterator<Item = &Lock> {
+    graph.locks.iter().filter(|lock| !lock.waiters.is_empty() && !lock.is_idle())
 }
 
 fn count(n: usize, one: &str, many: &str) -> String {
@@ -129,6 +134,7 @@ fn unheld(graph: &LockGraph) -> impl Iterator<Item = &Lock> {
     let roots: HashSet<_> = graph.roots.iter().map(|root| root.task.at).collect();
     graph.locks.iter().filter(move |lock| {
         !lock.waiters.is_empty()
+            && !lock.is_idle()
             && !lock.holders.iter().any(|holder| holder.confidence != Confidence::Possible)
             && !lock.waiters.iter().any(|waiter| roots.contains(&waiter.task.at))
     })
@@ -136,7 +142,7 @@ fn unheld(graph: &LockGraph) -> impl Iterator<Item = &Lock> {
 
 fn nobody(lock: &Lock) -> String {
     let waits = count(lock.blocks, "task waits", "tasks wait");
-    if lock.kind == LockKind::Completion {
+    if lock.kind.is_condition() {
         return format!("{waits} for {}, {}.", lock.name, lock.words);
     }
     let maybe: Vec<String> = lock

@@ -129,6 +129,15 @@ impl Function {
             .map(|instruction| VirtAddr(instruction.near_branch_target()))
     }
 
+    /// The target of the direct call that returns to `pc`.
+    #[must_use]
+    pub fn call_before(&self, pc: VirtAddr) -> Option<VirtAddr> {
+        let after = self.instructions.partition_point(|instruction| instruction.ip() < pc.0);
+        let call = self.instructions.get(after.checked_sub(1)?)?;
+        let direct = step::calls(call) && call.op0_kind() == OpKind::NearBranch64;
+        (direct && call.next_ip() == pc.0).then(|| VirtAddr(call.near_branch_target()))
+    }
+
     /// What is known at `pc`: a return address when `after_call`, else the very instruction.
     /// `None` when no path that can be followed leads there.
     #[must_use]

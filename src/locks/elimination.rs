@@ -1,0 +1,102 @@
+//! Who holds a spinlock, when no stack shows it: the CPUs that cannot are struck out.
+//!
+//! Whoever holds a spinlock runs: taking one disables preemption, so the holder is the current
+//! task of some CPU (or an interrupt on it). A CPU that is in user mode, or whose count of disabled
+//! preemptions is used up by being idle and by the lock that it spins for itself, holds none.
+//! Whether this kernel counts preemptions at all is seen from those who spin: each of them must
+//! have counted at least its own lock. One CPU left: likely the holder. Several: each possible.
+//! Not so on PREEMPT_RT, where `spinlock_t` sleeps and records its owner.
+
+use super::scene::Scene;
+use super::{Confidence, Holder, Lock, LockKind, Mode};
+use crate::dump::VirtAddr;
+use crate::unwind::FrameKind;
+use std::collections::HashSet;
+
+/// `PREEMPT_MASK`: how many times preemption is disabled; above it are interrupts.
+const PREEMPT_MASK: u32 = 0xff;
+
+/// Adds the holders of a spinlock or rwlock that elimination leaves.
+pub(super) fn add(scene: &Scene<'_>, lock: &mut Lock, spinning: &HashSet<VirtAddr>) {
+    if !matches!(lock.kind, LockKind::Spinlock | LockKind::Rwlock)
+        || lock.waiters.is_empty()
+        || lock.holders.iter().any(|holder| holder.confidence != Confidence::Possible)
+    {
+        return;
+    }
+    let waiters: HashSet<VirtAddr> = lock.waiters.iter().map(|waiter| waiter.task.at).collect();
+    let counted = |at: &VirtAddr| {
+        let index = scene.index_of(*at)?;
+        preempt_count(scene, index)
+    };
+    let counts = waiters.iter().all(|at| counted(at).is_some_and(|count| count & PREEMPT_MASK > 0));
+    let mut left = Vec::new();
+    let mut struck = Vec::new();
+    for (index, task) in scene.tasks.iter().enumerate().filter(|(_, task)| task.active) {
+        let Ok(cpu) = task.cpu else { continue };
+        let user = scene
+            .traces
+            .get(index)
+            .and_then(|trace| trace.frames.first())
+            .is_some_and(|frame| frame.kind == FrameKind::User);
+        let mine = u32::from(task.pid == 0) + u32::from(spinning.contains(&task.at));
+        let spare =
+            preempt_count(scene, index).map(|count| (count & PREEMPT_MASK).saturating_sub(mine));
+        if waiters.contains(&task.at) && spare.is_none_or(|spare| spare == 0 || !counts) {
+            struck.push(format!("CPU {cpu} spins for it"));
+        } else if user {
+            struck.push(format!("CPU {cpu} is in user mode"));
+        } else if counts && spare == Some(0) {
+            struck.push(format!(
+                "CPU {cpu} ({}) has preemption disabled for no other lock",
+                task.label()
+            ));
+        } else if !counts && task.pid == 0 {
+            struck.push(format!("CPU {cpu} is idle"));
+        } else {
+            left.push((task, cpu, spare));
+        }
+    }
+    let mode = if lock.kind == LockKind::Spinlock {
+        Mode::Excl
+    } else if lock.readers.is_some_and(|readers| readers > 0) {
+        Mode::Read
+    } else {
+        Mode::Write
+    };
+    let confidence =
+        if left.len() == 1 && counts { Confidence::Likely } else { Confidence::Possible };
+    for (task, cpu, spare) in left {
+        let count = match spare {
+            Some(spare) if counts => format!(
+                "has preemption disabled {spare} time(s) more than its own waiting explains"
+            ),
+            _ => "is in the kernel".to_owned(),
+        };
+        lock.holders.retain(|holder| holder.task.at != task.at);
+        lock.holders.push(Holder {
+            task: super::analysis::task_ref(task),
+            mode,
+            confidence,
+            why: format!("it runs on CPU {cpu} and {count}; {}", struck.join(", ")),
+        });
+    }
+}
+
+/// The preemption count of a running task's CPU: per-CPU since 3.13 (in `pcpu_hot` from 6.2 to
+/// 6.14).
+fn preempt_count(scene: &Scene<'_>, index: usize) -> Option<u32> {
+    let session = scene.session;
+    let number = scene.tasks.get(index)?.cpu.as_ref().ok().copied()?;
+    let cpu = session.cpus().iter().find(|cpu| cpu.number == number)?;
+    let symbols = session.symbols();
+    let at = match symbols.address("pcpu_hot") {
+        Some(hot) => {
+            let member =
+                session.types().structure("pcpu_hot").ok()?.offset_of("preempt_count").ok()?;
+            cpu.per_cpu(hot).plus(member)
+        }
+        None => cpu.per_cpu(symbols.address("__preempt_count")?),
+    };
+    session.memory().read_u32(at).ok()
+}

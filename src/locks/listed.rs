@@ -1,0 +1,245 @@
+//! Waiters on a lock's own list: mutexes, rwsems, semaphores, completions.
+//!
+//! A task that sleeps in a lock function has put a waiter on its stack, with its own
+//! `task_struct *` in it, into the lock's ring. So its stack is searched for a word that is itself,
+//! and the word's surroundings are believed only if they are a node of a ring whose every other
+//! node is a waiter on its own task's stack, but one: the head, which lies in the lock. Nothing
+//! depends on which register or stack slot a compiler chose, and a damaged ring is seen as such.
+
+use super::api::waits_for;
+use super::layout::{Head, Queue};
+use super::ring::Ring;
+use super::scene::Scene;
+use super::waiting::{Found, Queued, Untied};
+use super::{Confidence, LockKind, Mode};
+use crate::dump::VirtAddr;
+use rayon::prelude::*;
+use std::collections::{HashMap, HashSet};
+
+/// A node of a ring that is a waiter on its own task's stack.
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    /// Index of the task.
+    task: usize,
+    waiter: VirtAddr,
+}
+
+/// A task that sleeps in a lock function: which kind, and the part of its stack where the waiter is.
+struct Sleeper {
+    task: usize,
+    kind: LockKind,
+    function: String,
+    from: VirtAddr,
+    to: VirtAddr,
+}
+
+/// Finds every lock on whose own list a task waits.
+pub(super) fn find(scene: &Scene<'_>, queues: &[Queue]) -> (Vec<Found>, Vec<Untied>) {
+    let sleepers: Vec<Sleeper> =
+        (0..scene.tasks.len()).into_par_iter().filter_map(|task| sleeper(scene, task)).collect();
+    let mut search = Search { scene, queued: HashSet::new(), locks: HashMap::new() };
+    let mut untied = Vec::new();
+    for sleeper in &sleepers {
+        let Some(queue) = queues.iter().find(|queue| queue.kind == sleeper.kind) else {
+            continue;
+        };
+        if let Err(why) = search.tie(sleeper, queue) {
+            untied.push(Untied { task: sleeper.task, why });
+        }
+    }
+    let mut found: Vec<Found> = search.locks.into_values().collect();
+    found.sort_by_key(|lock| (lock.at, lock.kind));
+    (found, untied)
+}
+
+/// The outermost lock function of a sleeping task's trace, if there is one above the scheduler.
+fn sleeper(scene: &Scene<'_>, index: usize) -> Option<Sleeper> {
+    let task = scene.tasks.get(index)?;
+    if task.active {
+        return None;
+    }
+    let functions = scene.functions(index);
+    let innermost = functions.iter().position(|name| waits_for(name).is_some())?;
+    let kind = waits_for(functions.get(innermost)?)?;
+    let outermost = innermost
+        + functions.iter().skip(innermost).take_while(|name| waits_for(name) == Some(kind)).count()
+        - 1;
+    let frames = &scene.traces.get(index)?.frames;
+    let from = frames.first()?.sp;
+    // A frame's locals lie between its stack pointer and its caller's.
+    let to = frames.get(outermost + 1).map_or(from, |frame| frame.sp);
+    let function = (*functions.get(innermost)?).to_owned();
+    Some(Sleeper { task: index, kind, function, from, to })
+}
+
+struct Search<'a, 's> {
+    scene: &'a Scene<'s>,
+    /// Waiters already found to be in some lock's ring.
+    queued: HashSet<VirtAddr>,
+    locks: HashMap<(LockKind, VirtAddr), Found>,
+}
+
+impl Search<'_, '_> {
+    /// Ties a sleeper to its lock, along with everybody in the same ring.
+    fn tie(&mut self, sleeper: &Sleeper, queue: &Queue) -> Result<(), String> {
+        let scene = self.scene;
+        let memory = scene.session.memory();
+        let Some(task) = scene.tasks.get(sleeper.task) else { return Ok(()) };
+        let words = scene
+            .words(sleeper.from, sleeper.to)
+            .map_err(|fault| format!("its stack cannot be read: {fault}"))?;
+        let mut damage = None;
+        for (slot, word) in &words {
+            if *word != task.at.0 {
+                continue;
+            }
+            let waiter = slot.minus(queue.task);
+            if self.queued.contains(&waiter) {
+                return Ok(());
+            }
+            let node = waiter.plus(queue.node);
+            let ring = Ring::walk(memory, node, 2 * scene.tasks.len() + 16);
+            let (members, heads) = self.sort_nodes(&ring.nodes, queue);
+            let lock = match queue.head {
+                Head::List(offset) => match heads.as_slice() {
+                    // A ring has one head. If more nodes are no waiters, the ring is damaged or
+                    // this is no ring of waiters at all.
+                    [head] => Some(head.minus(offset)),
+                    _ => None,
+                },
+                Head::First(offset) if heads.is_empty() => {
+                    lock_of_headless(scene, sleeper, &words, offset, &members)
+                }
+                Head::First(_) => None,
+            };
+            let Some(lock) = lock else {
+                if ring.nodes.len() > 1 || ring.damage.is_some() {
+                    damage = ring.damage.or_else(|| {
+                        Some(format!("{} nodes of its list are no waiters", heads.len()))
+                    });
+                }
+                continue;
+            };
+            self.queued.extend(members.iter().map(|member| member.waiter));
+            let head = heads.first().copied();
+            let members = in_order(scene, queue, lock, &ring.nodes, head, members);
+            let found = Found {
+                queue: queued(scene, queue, &members),
+                doubts: ring.damage.into_iter().collect(),
+                ..Found::new(sleeper.kind, lock)
+            };
+            self.locks.insert((sleeper.kind, lock), found);
+            return Ok(());
+        }
+        Err(match damage {
+            Some(damage) => format!(
+                "it sleeps in {}, and its {} could not be followed to the lock: {damage}",
+                sleeper.function, queue.waiter_ty
+            ),
+            None => format!(
+                "it sleeps in {}, and no queued {} lies on its stack between {} and {}",
+                sleeper.function, queue.waiter_ty, sleeper.from, sleeper.to
+            ),
+        })
+    }
+
+    /// Tells the waiters of a ring, each on the stack of the task that it names, from other nodes.
+    fn sort_nodes(&self, nodes: &[VirtAddr], queue: &Queue) -> (Vec<Member>, Vec<VirtAddr>) {
+        let scene = self.scene;
+        let memory = scene.session.memory();
+        let mut members = Vec::new();
+        let mut heads = Vec::new();
+        for &node in nodes {
+            let waiter = node.minus(queue.node);
+            let task =
+                memory.read_ptr(waiter.plus(queue.task)).ok().and_then(|at| scene.index_of(at));
+            let on_its_stack = |index: &usize| {
+                scene.tasks.get(*index).is_some_and(|task| scene.on_stack(task, waiter))
+            };
+            match task.filter(on_its_stack) {
+                Some(task) => members.push(Member { task, waiter }),
+                None => heads.push(node),
+            }
+        }
+        (members, heads)
+    }
+}
+
+/// A ring without a head: the lock is whatever the stack or the registers point to that points to
+/// a waiter of the ring as its first.
+fn lock_of_headless(
+    scene: &Scene<'_>,
+    sleeper: &Sleeper,
+    words: &[(VirtAddr, u64)],
+    first: u64,
+    members: &[Member],
+) -> Option<VirtAddr> {
+    let memory = scene.session.memory();
+    let waiters: HashSet<VirtAddr> = members.iter().map(|member| member.waiter).collect();
+    let frames = &scene.traces.get(sleeper.task)?.frames;
+    let registers = frames.iter().flat_map(|frame| frame.registers.iter()).map(|(_, value)| value);
+    words
+        .iter()
+        .map(|(_, word)| *word)
+        .chain(registers)
+        .map(VirtAddr)
+        .filter(|lock| lock.0 % 8 == 0 && lock.0 >> 47 != 0)
+        .find(|lock| {
+            memory.read_ptr(lock.plus(first)).is_ok_and(|waiter| waiters.contains(&waiter))
+        })
+}
+
+/// Turns the ring so that the queue starts behind its head, or with the lock's first waiter.
+fn in_order(
+    scene: &Scene<'_>,
+    queue: &Queue,
+    lock: VirtAddr,
+    nodes: &[VirtAddr],
+    head: Option<VirtAddr>,
+    mut members: Vec<Member>,
+) -> Vec<Member> {
+    let before = match queue.head {
+        // All nodes but the head are members, in the same order.
+        Head::List(_) => nodes.iter().position(|node| Some(*node) == head),
+        Head::First(offset) => {
+            let first = scene.session.memory().read_ptr(lock.plus(offset)).ok();
+            members.iter().position(|member| Some(member.waiter) == first)
+        }
+    };
+    let before = before.unwrap_or(0).min(members.len());
+    members.rotate_left(before);
+    members
+}
+
+/// What the members of a ring are to the lock, in its order.
+fn queued(scene: &Scene<'_>, queue: &Queue, members: &[Member]) -> Vec<Queued> {
+    (1..)
+        .zip(members)
+        .map(|(position, member)| Queued {
+            task: member.task,
+            mode: mode(scene, queue, member.waiter),
+            position: Some(position),
+            spinning: false,
+            confidence: Confidence::Certain,
+            why: format!(
+                "its {} at {}, on its own stack, is number {position} in the lock's list",
+                queue.waiter_ty, member.waiter
+            ),
+        })
+        .collect()
+}
+
+/// How a waiter wants its lock.
+fn mode(scene: &Scene<'_>, queue: &Queue, waiter: VirtAddr) -> Mode {
+    match (queue.kind, queue.reads) {
+        (LockKind::Completion, _) => Mode::None,
+        (LockKind::Rwsem, Some((offset, reads))) => {
+            match scene.session.memory().read_u32(waiter.plus(offset)) {
+                Ok(kind) if i64::from(kind) == reads => Mode::Read,
+                _ => Mode::Write,
+            }
+        }
+        (LockKind::Rwsem, None) => Mode::Write,
+        _ => Mode::Excl,
+    }
+}
