@@ -1,0 +1,486 @@
+//! Everything the screen shows, and what follows from it.
+//!
+//! [`App`] holds where the user is ([`Location`]), what was asked and answered (the slots), and
+//! lists made from both. [`App::settle`] is called after every event: it remakes the lists whose
+//! ingredients changed, brings cursors into range, and says which questions the present location
+//! raises. So going somewhere is only an assignment, and so is going back.
+
+use super::history::{History, Location, Screen};
+use super::job::{Message, Reply, Request, Slot};
+use super::key::Key;
+use super::keymap::{Context, Pane};
+use super::layout::{Frames, layout};
+use super::locktree::{self, LockRow};
+use super::model::{
+    Inspection, LogLine, MemoryView, Order, Output, Overview, Place, ROW, States, Subject,
+    Suggestion, TraceView,
+};
+use super::prompt::Overlay;
+use super::tasklist;
+use super::theme::{Role, Theme};
+use super::trace::{self, TraceRow};
+use super::verdict;
+use super::widget::lines::Line;
+use super::widget::window::Window;
+use crate::dump::VirtAddr;
+use crate::kernel::Task;
+use crate::locks::LockGraph;
+use crate::present::TaskRow;
+use std::collections::BTreeSet;
+
+/// What the loop has to do besides drawing.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Effect {
+    /// Ask a question of that generation.
+    Start(u64, Request),
+    /// Put text on the clipboard.
+    Copy(String),
+    /// Switch the mouse on or off.
+    Mouse(bool),
+    /// Clear the terminal before the next frame.
+    Clear,
+    /// Stop, as Ctrl-z does.
+    Suspend,
+    /// End.
+    Quit,
+}
+
+/// What the list of tasks was made from.
+type ListKey = (States, String, Order, u64);
+
+/// The application.
+pub(crate) struct App {
+    pub(crate) here: Location,
+    pub(crate) history: History,
+    pub(crate) theme: Theme,
+    /// Columns and rows of the terminal.
+    pub(crate) size: (u16, u16),
+    /// What is being opened, until it is open and says so itself.
+    pub(crate) file: String,
+    pub(crate) overlay: Option<Overlay>,
+    /// Keys of a sequence that is not complete.
+    pub(crate) typed: Vec<Key>,
+    /// A line for the footer, until the next key.
+    pub(crate) message: Option<(Role, String)>,
+    /// Whether the inspector shows numbers in hexadecimal.
+    pub(crate) hex: bool,
+    pub(crate) mouse: bool,
+    /// Counts ticks, for the sign that something is going on.
+    pub(crate) ticks: usize,
+
+    pub(crate) open: Slot<(), Vec<(&'static str, &'static str)>>,
+    /// What the opening is busy with.
+    pub(crate) stage: &'static str,
+    pub(crate) overview: Slot<(), Overview>,
+    pub(crate) tasks: Slot<(), Vec<Task>>,
+    pub(crate) locks: Slot<(), LockGraph>,
+    pub(crate) trace: Slot<VirtAddr, TraceView>,
+    pub(crate) inspection: Slot<(Subject, BTreeSet<String>), Inspection>,
+    pub(crate) log: Slot<(), Vec<LogLine>>,
+    pub(crate) memory: Slot<(VirtAddr, u64), MemoryView>,
+    pub(crate) output: Slot<String, Output>,
+    pub(crate) resolve: Slot<String, Place>,
+    pub(crate) suggest: Slot<String, Vec<Suggestion>>,
+
+    /// Tasks joined with the locks.
+    pub(crate) rows: Vec<TaskRow>,
+    /// Changes whenever `rows` does.
+    rows_version: u64,
+    /// The listed ones, as positions in `rows`.
+    pub(crate) listed: Vec<usize>,
+    listed_key: Option<ListKey>,
+    pub(crate) trace_rows: Vec<TraceRow>,
+    pub(crate) lock_rows: Vec<LockRow>,
+    lock_rows_key: Option<BTreeSet<VirtAddr>>,
+    /// The verdict, broken into lines of the terminal's width.
+    pub(crate) verdict: Vec<Line>,
+    /// Whether the cursor goes to what a jump expanded, once that is there.
+    pointing: bool,
+    /// Whether the user has moved, so that nothing is selected for them any more.
+    moved: bool,
+    /// The task whose lines the cursor of the lock pane was last brought to.
+    followed: Option<VirtAddr>,
+}
+
+impl App {
+    /// Before anything is open.
+    pub(crate) fn new(file: String, theme: Theme, size: (u16, u16)) -> App {
+        App {
+            here: Location::default(),
+            history: History::default(),
+            theme,
+            size,
+            file,
+            overlay: None,
+            typed: Vec::new(),
+            message: None,
+            hex: true,
+            mouse: false,
+            ticks: 0,
+            open: Slot::default(),
+            stage: "opening",
+            overview: Slot::default(),
+            tasks: Slot::default(),
+            locks: Slot::default(),
+            trace: Slot::default(),
+            inspection: Slot::default(),
+            log: Slot::default(),
+            memory: Slot::default(),
+            output: Slot::default(),
+            resolve: Slot::default(),
+            suggest: Slot::default(),
+            rows: Vec::new(),
+            rows_version: 0,
+            listed: Vec::new(),
+            listed_key: None,
+            trace_rows: Vec::new(),
+            lock_rows: Vec::new(),
+            lock_rows_key: None,
+            verdict: Vec::new(),
+            pointing: false,
+            moved: false,
+            followed: None,
+        }
+    }
+
+    /// What the keymap is asked about.
+    pub(crate) fn context(&self) -> Context {
+        Context { screen: self.here.screen, pane: self.here.pane }
+    }
+
+    /// Where everything stands now.
+    pub(crate) fn frames(&self) -> Frames {
+        let verdict = u16::try_from(self.verdict.len()).unwrap_or(u16::MAX);
+        layout(self.size.0, self.size.1, &self.here, verdict)
+    }
+
+    /// Whether any answer is still to come.
+    pub(crate) fn loading(&self) -> bool {
+        self.open.loading
+            || self.overview.loading
+            || self.tasks.loading
+            || self.locks.loading
+            || self.trace.loading
+            || self.inspection.loading
+            || self.log.loading
+            || self.memory.loading
+            || self.output.loading
+            || self.resolve.loading
+            || self.suggest.loading
+    }
+
+    /// Stops waiting for anything; whether there was anything.
+    pub(crate) fn cancel(&mut self) -> bool {
+        // All of them: `|` does not stop at the first.
+        self.locks.cancel()
+            | self.tasks.cancel()
+            | self.trace.cancel()
+            | self.inspection.cancel()
+            | self.log.cancel()
+            | self.memory.cancel()
+            | self.output.cancel()
+            | self.resolve.cancel()
+    }
+
+    /// Asks everything anew that was cancelled or failed.
+    pub(crate) fn ask_again(&mut self) {
+        macro_rules! again {
+            ($($slot:ident)*) => {$(
+                if self.$slot.error().is_some() {
+                    self.$slot.forget();
+                }
+            )*};
+        }
+        again!(overview tasks locks trace inspection log memory output);
+    }
+
+    /// The row of a task.
+    pub(crate) fn row_of(&self, task: VirtAddr) -> Option<&TaskRow> {
+        self.rows.iter().find(|row| row.task.at == task)
+    }
+
+    /// The selected task's row.
+    pub(crate) fn selected(&self) -> Option<&TaskRow> {
+        self.row_of(self.here.task?)
+    }
+
+    /// The user moved: from now on nothing is selected for them.
+    pub(crate) fn touch(&mut self) {
+        self.moved = true;
+    }
+
+    /// Remembers this place, because the user is about to jump from it.
+    pub(crate) fn leave(&mut self) {
+        self.touch();
+        self.history.leave(self.here.clone());
+    }
+
+    /// Jumps.
+    pub(crate) fn go(&mut self, place: &Place) {
+        self.leave();
+        self.here.go(place);
+        self.pointing = true;
+        // A task that the filter hides could not be the selected one.
+        if let Place::Task(task) = place {
+            self.reveal(*task);
+        }
+    }
+
+    /// Drops filters that hide a task.
+    fn reveal(&mut self, task: VirtAddr) {
+        let hidden =
+            !self.listed.iter().any(|n| self.rows.get(*n).is_some_and(|r| r.task.at == task));
+        if hidden {
+            self.here.filter.clear();
+            self.here.states = States::default();
+        }
+    }
+
+    /// Takes what a job said. Answers to old questions are dropped.
+    pub(crate) fn receive(&mut self, generation: u64, message: Message) {
+        let reply = match message {
+            Message::Progress(stage) => {
+                self.stage = stage;
+                return;
+            }
+            Message::Done(reply) => reply,
+        };
+        match reply {
+            Reply::Open(answer) => _ = self.open.receive(generation, answer),
+            Reply::Overview(answer) => _ = self.overview.receive(generation, answer),
+            Reply::Tasks(answer) => {
+                if self.tasks.receive(generation, answer) {
+                    self.join();
+                }
+            }
+            Reply::Locks(answer) => {
+                if self.locks.receive(generation, answer) {
+                    self.lock_rows_key = None;
+                    self.join();
+                    self.select_culprit();
+                }
+            }
+            Reply::Trace(answer) => _ = self.trace.receive(generation, answer),
+            Reply::Inspect(answer) => _ = self.inspection.receive(generation, answer),
+            Reply::Log(answer) => {
+                if self.log.receive(generation, answer) {
+                    // The end of the log is where it happened.
+                    self.here.windows.log.cursor = usize::MAX;
+                }
+            }
+            Reply::Memory(answer) => _ = self.memory.receive(generation, answer),
+            Reply::Command(answer) => _ = self.output.receive(generation, answer),
+            Reply::Suggest(answer) => _ = self.suggest.receive(generation, answer),
+            Reply::Resolve(answer) => {
+                if self.resolve.receive(generation, answer) {
+                    self.resolved();
+                }
+            }
+        }
+    }
+
+    fn resolved(&mut self) {
+        match self.resolve.value.take() {
+            Some(Ok(place)) => {
+                self.overlay = None;
+                self.go(&place);
+            }
+            Some(Err(why)) => match &mut self.overlay {
+                Some(Overlay::Prompt(prompt)) => prompt.error = Some(why),
+                _ => self.message = Some((Role::Fault, why)),
+            },
+            None => {}
+        }
+        self.resolve.forget();
+    }
+
+    fn join(&mut self) {
+        let tasks = self.tasks.ready().map_or(&[][..], |tasks| tasks);
+        self.rows = TaskRow::join(tasks, self.locks.ready());
+        self.rows_version += 1;
+    }
+
+    /// Until the user moves, the selected task is one that is to blame: of the first deadlock, or
+    /// the first root blocker.
+    fn select_culprit(&mut self) {
+        let Some(graph) = self.locks.ready().filter(|_| !self.moved) else { return };
+        let cycle = graph.cycles.first().and_then(|cycle| cycle.tasks.first());
+        let culprit = cycle.or_else(|| graph.roots.first().map(|root| &root.task));
+        if let Some(task) = culprit.map(|task| task.at) {
+            self.here.show_task(task);
+        }
+    }
+
+    /// After a jump to a member, the cursor stands on it.
+    fn point_at_opened(&mut self) {
+        self.pointing = false;
+        let Some(inspection) = self.inspection.ready() else { return };
+        if let Some(path) = self.here.open.last()
+            && let Some(row) = inspection.nodes.iter().position(|node| node.path == *path)
+        {
+            // Near the top: what the jump expanded stands below it.
+            self.here.windows.nodes = Window { cursor: row, top: row.saturating_sub(2) };
+        }
+    }
+
+    /// Brings everything in line after an event; gives the questions that the location raises.
+    pub(crate) fn settle(&mut self) -> Vec<Effect> {
+        self.list_tasks();
+        self.list_locks();
+        self.trace_rows = match (self.trace.key(), self.trace.ready()) {
+            (Some(task), Some(trace)) if !self.trace.loading => {
+                trace::rows(*task, trace, self.locks.ready())
+            }
+            _ => std::mem::take(&mut self.trace_rows),
+        };
+        if self.trace.error().is_some() {
+            self.trace_rows.clear();
+        }
+        self.verdict = verdict::lines(self);
+        let effects = self.demand();
+        if self.pointing && !self.inspection.loading {
+            self.point_at_opened();
+        }
+        self.fit();
+        effects
+    }
+
+    fn list_tasks(&mut self) {
+        let key = (self.here.states, self.here.filter.clone(), self.here.order, self.rows_version);
+        let window = &mut self.here.windows.tasks;
+        if self.listed_key.as_ref() != Some(&key) {
+            self.listed = tasklist::list(&self.rows, key.0, &key.1, key.2);
+            self.listed_key = Some(key);
+        }
+        let at = |n: usize| self.rows.get(n).map(|row| row.task.at);
+        let row = |row: usize| self.listed.get(row).copied().and_then(at);
+        if row(window.cursor) != self.here.task || self.here.task.is_none() {
+            match self.listed.iter().position(|n| at(*n) == self.here.task) {
+                Some(position) => window.cursor = position,
+                // The filter hides it: select what stands in its place.
+                None => {
+                    window.cursor = window.cursor.min(self.listed.len().saturating_sub(1));
+                    if let Some(task) = row(window.cursor) {
+                        self.here.show_task(task);
+                    }
+                }
+            }
+        }
+    }
+
+    fn list_locks(&mut self) {
+        if self.lock_rows_key.as_ref() != Some(&self.here.unfolded) {
+            self.lock_rows = self
+                .locks
+                .ready()
+                .map(|graph| locktree::rows(graph, &self.here.unfolded))
+                .unwrap_or_default();
+            self.lock_rows_key = Some(self.here.unfolded.clone());
+            self.followed = None;
+        }
+        // The lock pane follows the selected task, while its own cursor is not in use.
+        let in_use = self.here.pane == Pane::Locks || self.here.screen == Screen::Locks;
+        if self.followed != self.here.task && self.locks.ready().is_some() {
+            self.followed = self.here.task;
+            if !in_use && let Some(row) = self.lock_row_of(self.here.task) {
+                self.here.windows.locks.cursor = row;
+            }
+        }
+    }
+
+    /// The first line about a task, preferably where it waits in a deadlock or holds others up.
+    pub(crate) fn lock_row_of(&self, task: Option<VirtAddr>) -> Option<usize> {
+        let graph = self.locks.ready()?;
+        task?;
+        self.lock_rows.iter().position(|row| row.node.task(graph) == task)
+    }
+
+    /// Brings every cursor into its list.
+    fn fit(&mut self) {
+        let frames = self.frames();
+        let height = |pane| frames.pane(pane).map_or(1, Frames::rows);
+        let body = Frames::rows(frames.body);
+        let nodes = self.inspection.ready().map_or(0, |inspection| inspection.nodes.len());
+        let lock_height = match self.here.screen {
+            Screen::Locks => body,
+            _ => height(Pane::Locks),
+        };
+        // One more row of each list of tasks is its heading.
+        let task_height = height(Pane::Tasks).saturating_sub(1);
+        let log = self.log.ready().map_or(0, Vec::len);
+        let output = self.output.ready().map_or(0, |output| output.lines.len());
+        let windows = &mut self.here.windows;
+        windows.tasks.fit(self.listed.len(), task_height);
+        windows.trace.fit(self.trace_rows.len(), height(Pane::Backtrace));
+        windows.nodes.fit(nodes, height(Pane::Inspector));
+        windows.locks.fit(self.lock_rows.len(), lock_height);
+        if self.log.ready().is_some() {
+            windows.log.fit(log, body);
+        }
+        windows.output.fit(output, body);
+        windows.memory.cursor = windows.memory.cursor.min(body.saturating_sub(1));
+    }
+
+    /// What the inspector shows.
+    pub(crate) fn subject(&self) -> Option<Subject> {
+        let follow = || Some(Subject::Object { ty: "task_struct".to_owned(), at: self.here.task? });
+        self.here.subject.clone().or_else(follow)
+    }
+
+    /// The first row of the memory screen.
+    pub(crate) fn memory_top(&self) -> VirtAddr {
+        let rows = u64::try_from(self.here.windows.memory.cursor).unwrap_or(0);
+        VirtAddr(self.here.memory.0 & !(ROW - 1)).minus(rows * ROW)
+    }
+
+    /// The questions that the location raises and that are not asked yet.
+    fn demand(&mut self) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let mut ask = |generation: Option<u64>, request: Request| {
+            if let Some(generation) = generation {
+                effects.push(Effect::Start(generation, request));
+            }
+        };
+        ask(self.open.want(()), Request::Open);
+        if self.open.ready().is_none() {
+            return effects;
+        }
+        ask(self.overview.want(()), Request::Overview);
+        ask(self.tasks.want(()), Request::Tasks);
+        if self.tasks.ready().is_none() {
+            return effects;
+        }
+        ask(self.locks.want(()), Request::Locks);
+        if let Some(task) = self.here.task {
+            ask(self.trace.want(task), Request::Trace(task));
+        }
+        match self.here.screen {
+            Screen::Overview => {
+                if let Some(subject) = self.subject() {
+                    let key = (subject, self.here.open.clone());
+                    let request = Request::Inspect(key.0.clone(), key.1.clone());
+                    ask(self.inspection.want(key), request);
+                }
+            }
+            Screen::Locks => {}
+            Screen::Log => ask(self.log.want(()), Request::Log),
+            Screen::Memory => {
+                // A page before and after, so that scrolling finds its rows there already.
+                let page = crate::dump::PAGE_SIZE;
+                let start = VirtAddr(self.memory_top().0 & !(page - 1)).minus(page);
+                let rows = 4 * page / ROW;
+                ask(self.memory.want((start, rows)), Request::Memory(start, rows));
+            }
+            Screen::Output => {
+                let command = self.here.command.clone();
+                ask(self.output.want(command.clone()), Request::Command(command));
+            }
+        }
+        if let Some(Overlay::Prompt(prompt)) = &self.overlay
+            && let Some(text) = prompt.wants_suggestions()
+        {
+            ask(self.suggest.want(text.clone()), Request::Suggest(text));
+        }
+        effects
+    }
+}

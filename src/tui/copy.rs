@@ -1,0 +1,82 @@
+//! What `y` copies, and how it gets onto the clipboard.
+//!
+//! OSC 52 asks the terminal to set its clipboard. Unlike a local tool it reaches the machine that
+//! the user sits at, also through SSH.
+
+use super::app::App;
+use super::history::Screen;
+use super::keymap::Pane;
+use super::locktree::LockNode;
+use super::trace::TraceRow;
+
+/// The selected line as text.
+pub(crate) fn selected(app: &App) -> Option<String> {
+    let windows = &app.here.windows;
+    match app.here.screen {
+        Screen::Log => Some(app.log.ready()?.get(windows.log.cursor)?.text.clone()),
+        Screen::Output => Some(app.output.ready()?.lines.get(windows.output.cursor)?.0.clone()),
+        Screen::Memory => Some(app.here.memory.to_string()),
+        Screen::Locks => lock(app),
+        Screen::Overview => match app.here.pane {
+            Pane::Tasks => {
+                app.selected().map(|row| format!("{} {}", row.task.label(), row.task.at))
+            }
+            Pane::Backtrace => match app.trace_rows.get(windows.trace.cursor)? {
+                TraceRow::Frame(n) => {
+                    let frame = app.trace.ready()?.frames.get(*n)?;
+                    let symbol = frame.symbol.as_deref().unwrap_or("?");
+                    Some(format!("{symbol}+{:#x} {}", frame.offset, frame.pc))
+                }
+                _ => None,
+            },
+            Pane::Inspector => {
+                let node = app.inspection.ready()?.nodes.get(windows.nodes.cursor)?;
+                Some(format!("{} {}", node.path, node.at?))
+            }
+            Pane::Locks => lock(app),
+        },
+    }
+}
+
+fn lock(app: &App) -> Option<String> {
+    let graph = app.locks.ready()?;
+    let node: &LockNode = &app.lock_rows.get(app.here.windows.locks.cursor)?.node;
+    if let Some(task) = node.task(graph) {
+        let label = app.row_of(task).map_or_else(String::new, |row| row.task.label());
+        return Some(format!("{label} {task}"));
+    }
+    let lock = graph.locks.get(node.lock()?)?;
+    Some(format!("{} {} {}", lock.ty, lock.name, lock.at))
+}
+
+/// The escape sequence that puts text on the terminal's clipboard.
+pub(crate) fn osc52(text: &str) -> String {
+    format!("\x1b]52;c;{}\x07", base64(text.as_bytes()))
+}
+
+/// RFC 4648, with padding.
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let byte = |n: usize| u32::from(chunk.get(n).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for n in 0..4 {
+            let letter = LETTERS[(bits >> (18 - 6 * n) & 63) as usize];
+            text.push(if n <= chunk.len() { char::from(letter) } else { '=' });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_encoded_as_the_rfc_says() {
+        let encoded =
+            ["", "f", "fo", "foo", "foob", "fooba", "foobar"].map(|t| base64(t.as_bytes()));
+        assert_eq!(encoded, ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"]);
+    }
+}

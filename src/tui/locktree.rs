@@ -1,0 +1,391 @@
+//! The lock graph as lines of a tree: who stands at the root, and who queues behind.
+//!
+//! A deadlock is drawn first, as a closed spine: each of its tasks, the lock that it waits for, and
+//! back to the first one; whoever else queues hangs off the locks of the spine. Then one tree for
+//! each root blocker: task, the locks it holds, their waiters, what those hold in turn. A lock that
+//! nobody holds (a completion) is its own root. Waiters that hold up nobody are folded after the
+//! first few.
+
+use crate::dump::VirtAddr;
+use crate::locks::{Confidence, Cycle, Holder, LockGraph, Waiter};
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// Waiters that hold up nobody are shown up to this number; more are folded.
+const SHOWN: usize = 4;
+/// Levels of the tree that are drawn. A wait chain as long as this is cut, and says so.
+const DEEPEST: usize = 60;
+
+/// One line.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct LockRow {
+    /// For each level from the left: what is drawn there.
+    pub(crate) trail: Vec<Trail>,
+    /// The line that this one hangs on.
+    pub(crate) parent: Option<usize>,
+    pub(crate) node: LockNode,
+}
+
+/// A piece of the drawn tree.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Trail {
+    /// A line that passes by.
+    Pass,
+    /// Nothing.
+    Gap,
+    /// A branch to a child that has younger siblings.
+    Child,
+    /// A branch to the last child.
+    Last,
+    /// The top of a deadlock's spine.
+    SpineTop,
+    /// The spine passes.
+    Spine,
+    /// The spine closes.
+    SpineEnd,
+}
+
+/// What a line shows. Numbers are positions in the graph's lists.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum LockNode {
+    /// A deadlock begins.
+    Cycle(usize),
+    /// A task in a deadlock.
+    Member { cycle: usize, at: usize },
+    /// What that task waits for.
+    Edge { cycle: usize, at: usize, lock: usize },
+    /// The deadlock closes.
+    Close(usize),
+    /// A root blocker.
+    Root(usize),
+    /// A lock that the task above holds, and which of its holders that is.
+    Held { lock: usize, holder: usize },
+    /// A lock that no known task holds.
+    Orphan(usize),
+    /// A task that may hold the lock above.
+    Candidate { lock: usize, holder: usize },
+    /// A waiter; `again` when what it holds up is shown elsewhere.
+    Waiter { lock: usize, waiter: usize, again: bool },
+    /// So many more waiters of that lock.
+    Fold { lock: usize, hidden: usize },
+    /// The wait chain goes on.
+    Deeper,
+    /// The tasks that wait for something that is not understood follow.
+    OthersHeading,
+    /// One of them.
+    Other(usize),
+    /// What could not be decided follows.
+    NotesHeading,
+    /// A sentence of it.
+    Note(usize),
+}
+
+impl LockNode {
+    /// The task that the line is about.
+    pub(crate) fn task(&self, graph: &LockGraph) -> Option<VirtAddr> {
+        match self {
+            LockNode::Member { cycle, at } => Some(graph.cycles.get(*cycle)?.tasks.get(*at)?.at),
+            LockNode::Close(cycle) => Some(graph.cycles.get(*cycle)?.tasks.first()?.at),
+            LockNode::Root(root) => Some(graph.roots.get(*root)?.task.at),
+            LockNode::Waiter { lock, waiter, .. } => {
+                Some(graph.locks.get(*lock)?.waiters.get(*waiter)?.task.at)
+            }
+            LockNode::Candidate { lock, holder } => {
+                Some(graph.locks.get(*lock)?.holders.get(*holder)?.task.at)
+            }
+            LockNode::Other(other) => Some(graph.others.get(*other)?.task.at),
+            _ => None,
+        }
+    }
+
+    /// The lock that the line is about.
+    pub(crate) fn lock(&self) -> Option<usize> {
+        match self {
+            LockNode::Edge { lock, .. }
+            | LockNode::Held { lock, .. }
+            | LockNode::Orphan(lock)
+            | LockNode::Fold { lock, .. } => Some(*lock),
+            _ => None,
+        }
+    }
+}
+
+/// The lines of a graph.
+pub(crate) fn rows(graph: &LockGraph, unfolded: &BTreeSet<VirtAddr>) -> Vec<LockRow> {
+    let mut tree = Tree::new(graph, unfolded);
+    for (number, cycle) in graph.cycles.iter().enumerate() {
+        tree.cycle(number, cycle);
+    }
+    for (number, root) in graph.roots.iter().enumerate() {
+        // A root that itself waits for something nobody holds stands under that.
+        match tree.waits.get(&root.task.at).copied() {
+            Some((lock, _)) if tree.has_no_holder(lock) => tree.orphan(lock),
+            _ => tree.root(number),
+        }
+    }
+    for lock in 0..graph.locks.len() {
+        if !tree.locks_done.contains(&lock) {
+            tree.orphan(lock);
+        }
+    }
+    tree.list(LockNode::OthersHeading, graph.others.len(), LockNode::Other);
+    tree.list(LockNode::NotesHeading, graph.notes.len(), LockNode::Note);
+    tree.rows
+}
+
+struct Tree<'g> {
+    graph: &'g LockGraph,
+    unfolded: &'g BTreeSet<VirtAddr>,
+    /// What each task waits for: lock and waiter.
+    waits: HashMap<VirtAddr, (usize, usize)>,
+    /// What each task holds: lock and holder.
+    holds: HashMap<VirtAddr, Vec<(usize, usize)>>,
+    /// Tasks and locks that have their line.
+    tasks_done: HashSet<VirtAddr>,
+    locks_done: HashSet<usize>,
+    rows: Vec<LockRow>,
+}
+
+impl<'g> Tree<'g> {
+    fn new(graph: &'g LockGraph, unfolded: &'g BTreeSet<VirtAddr>) -> Tree<'g> {
+        let mut waits = HashMap::new();
+        let mut holds = HashMap::<_, Vec<_>>::new();
+        for (number, lock) in graph.locks.iter().enumerate() {
+            for (waiter, claim) in lock.waiters.iter().enumerate() {
+                waits.entry(claim.task.at).or_insert((number, waiter));
+            }
+            for (holder, claim) in
+                lock.holders.iter().enumerate().filter(|(_, claim)| holds_it(claim))
+            {
+                holds.entry(claim.task.at).or_default().push((number, holder));
+            }
+        }
+        Tree {
+            graph,
+            unfolded,
+            waits,
+            holds,
+            tasks_done: HashSet::new(),
+            locks_done: HashSet::new(),
+            rows: Vec::new(),
+        }
+    }
+
+    fn push(&mut self, trail: Vec<Trail>, parent: Option<usize>, node: LockNode) -> usize {
+        self.rows.push(LockRow { trail, parent, node });
+        self.rows.len() - 1
+    }
+
+    fn has_no_holder(&self, lock: usize) -> bool {
+        self.graph.locks.get(lock).is_some_and(|lock| !lock.holders.iter().any(holds_it))
+    }
+
+    fn cycle(&mut self, number: usize, cycle: &Cycle) {
+        let heading = self.push(Vec::new(), None, LockNode::Cycle(number));
+        let members: HashSet<VirtAddr> = cycle.tasks.iter().map(|task| task.at).collect();
+        self.tasks_done.extend(&members);
+        for at in 0..cycle.tasks.len() {
+            let spine = if at == 0 { Trail::SpineTop } else { Trail::Spine };
+            let node = LockNode::Member { cycle: number, at };
+            let member = self.push(vec![spine], Some(heading), node);
+            let wanted = cycle.locks.get(at);
+            let lock = self.graph.locks.iter().position(|lock| Some(&lock.at) == wanted);
+            let Some(lock) = lock else { continue };
+            let node = LockNode::Edge { cycle: number, at, lock };
+            let edge = self.push(vec![Trail::Spine, Trail::Gap], Some(member), node);
+            if self.locks_done.insert(lock) {
+                self.waiters(lock, &[Trail::Spine, Trail::Gap], edge, &members);
+            }
+        }
+        let close = self.push(vec![Trail::SpineEnd], Some(heading), LockNode::Close(number));
+        // What the members hold besides the locks of the cycle.
+        for task in &cycle.tasks {
+            self.held(task.at, &[Trail::Gap], close);
+        }
+    }
+
+    fn root(&mut self, number: usize) {
+        let Some(root) = self.graph.roots.get(number) else { return };
+        if self.tasks_done.insert(root.task.at) {
+            let row = self.push(Vec::new(), None, LockNode::Root(number));
+            self.held(root.task.at, &[Trail::Gap], row);
+        }
+    }
+
+    fn orphan(&mut self, lock: usize) {
+        if self.locks_done.insert(lock) {
+            let row = self.push(Vec::new(), None, LockNode::Orphan(lock));
+            let holders = self.graph.locks.get(lock).map_or(&[][..], |lock| &lock.holders);
+            for (holder, _) in holders.iter().enumerate().filter(|(_, claim)| !holds_it(claim)) {
+                let node = LockNode::Candidate { lock, holder };
+                self.push(vec![Trail::Child], Some(row), node);
+            }
+            self.waiters(lock, &[], row, &HashSet::new());
+        }
+    }
+
+    /// The locks that a task holds and that are not shown yet, under its line and not further in:
+    /// a chain of waits goes far enough to the right as it is.
+    fn held(&mut self, task: VirtAddr, trail: &[Trail], parent: usize) {
+        let held: Vec<(usize, usize)> = self.holds.get(&task).cloned().unwrap_or_default();
+        let held: Vec<(usize, usize)> =
+            held.into_iter().filter(|(lock, _)| self.locks_done.insert(*lock)).collect();
+        for (lock, holder) in held {
+            let node = LockNode::Held { lock, holder };
+            let row = self.push(trail.to_vec(), Some(parent), node);
+            self.waiters(lock, trail, row, &HashSet::new());
+        }
+    }
+
+    /// The waiters of a lock under its line, without those in `except`.
+    fn waiters(&mut self, lock: usize, trail: &[Trail], parent: usize, except: &HashSet<VirtAddr>) {
+        let Some(entry) = self.graph.locks.get(lock) else { return };
+        let waiters: Vec<(usize, &Waiter)> = entry
+            .waiters
+            .iter()
+            .enumerate()
+            .filter(|(_, waiter)| !except.contains(&waiter.task.at))
+            .collect();
+        if trail.len() >= DEEPEST {
+            if !waiters.is_empty() {
+                self.push([trail, &[Trail::Last]].concat(), Some(parent), LockNode::Deeper);
+            }
+            return;
+        }
+        let idle = |waiter: &Waiter| !self.holds.contains_key(&waiter.task.at);
+        let idlers = waiters.iter().filter(|(_, waiter)| idle(waiter)).count();
+        let fold = idlers > SHOWN && !self.unfolded.contains(&entry.at);
+        let keep = if fold { SHOWN - 1 } else { usize::MAX };
+        let mut kept = 0;
+        let shown: Vec<(usize, VirtAddr)> = waiters
+            .iter()
+            .filter(|(_, waiter)| {
+                kept += usize::from(idle(waiter));
+                !idle(waiter) || kept <= keep
+            })
+            .map(|(number, waiter)| (*number, waiter.task.at))
+            .collect();
+        let hidden = waiters.len() - shown.len();
+        for (position, &(waiter, task)) in shown.iter().enumerate() {
+            let (branch, below) = branch(position + 1 == shown.len() && hidden == 0);
+            let again = !self.tasks_done.insert(task);
+            let node = LockNode::Waiter { lock, waiter, again };
+            let row = self.push([trail, &[branch]].concat(), Some(parent), node);
+            if !again {
+                self.held(task, &[trail, &[below]].concat(), row);
+            }
+        }
+        if hidden > 0 {
+            let node = LockNode::Fold { lock, hidden };
+            self.push([trail, &[Trail::Last]].concat(), Some(parent), node);
+        }
+    }
+
+    fn list(&mut self, heading: LockNode, len: usize, node: fn(usize) -> LockNode) {
+        if len > 0 {
+            let heading = self.push(Vec::new(), None, heading);
+            for number in 0..len {
+                let (branch, _) = branch(number + 1 == len);
+                self.push(vec![branch], Some(heading), node(number));
+            }
+        }
+    }
+}
+
+/// Whether a claim is sure enough to hang waiters on.
+fn holds_it(holder: &Holder) -> bool {
+    holder.confidence != Confidence::Possible
+}
+
+/// The branch to a child, and what is drawn under it.
+const fn branch(last: bool) -> (Trail, Trail) {
+    if last { (Trail::Last, Trail::Gap) } else { (Trail::Child, Trail::Pass) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::fixture;
+
+    /// Two spaces a level, then the node.
+    fn drawn(unfolded: &BTreeSet<VirtAddr>) -> String {
+        let graph = fixture::locks();
+        let name = |lock: &usize| graph.locks[*lock].name.clone();
+        let line = |row: LockRow| {
+            let text = match &row.node {
+                LockNode::Cycle(n) => format!("cycle of {}", graph.cycles[*n].tasks.len()),
+                LockNode::Member { cycle, at } => {
+                    format!("member {}", graph.cycles[*cycle].tasks[*at].pid)
+                }
+                LockNode::Edge { lock, .. } => format!("waits {}", name(lock)),
+                LockNode::Close(_) => "close".to_owned(),
+                LockNode::Root(root) => format!("root {}", graph.roots[*root].task.pid),
+                LockNode::Held { lock, .. } => format!("holds {}", name(lock)),
+                LockNode::Orphan(lock) => format!("orphan {}", name(lock)),
+                LockNode::Waiter { lock, waiter, .. } => {
+                    format!("waiter {}", graph.locks[*lock].waiters[*waiter].task.pid)
+                }
+                LockNode::Candidate { lock, holder } => {
+                    format!("maybe {}", graph.locks[*lock].holders[*holder].task.pid)
+                }
+                LockNode::Fold { hidden, .. } => format!("+{hidden}"),
+                other => format!("{other:?}"),
+            };
+            format!("{}{text}\n", "  ".repeat(row.trail.len()))
+        };
+        rows(&graph, unfolded).into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn a_deadlock_closes_and_each_root_carries_its_queue() {
+        let expected = "\
+cycle of 2
+  member 111
+    waits hu_abba_b
+  member 112
+    waits hu_abba_a
+      waiter 113
+  close
+root 142
+  holds mmap_lock of java[140]
+    waiter 143
+    waiter 144
+    waiter 145
+    +3
+orphan hu_never
+  waiter 124
+  holds hu_chain+224
+    waiter 123
+orphan hu_sem
+  maybe 160
+  waiter 9
+OthersHeading
+  Other(0)
+NotesHeading
+  Note(0)
+";
+        assert_eq!(drawn(&BTreeSet::new()), expected);
+    }
+
+    #[test]
+    fn an_unfolded_lock_shows_every_waiter() {
+        let graph = fixture::locks();
+        let mmap = graph.locks.iter().find(|lock| lock.name.starts_with("mmap")).unwrap();
+        let text = drawn(&BTreeSet::from([mmap.at]));
+        assert!(text.contains("waiter 150") && !text.contains("  +3"), "{text}");
+    }
+
+    #[test]
+    fn a_graph_that_lies_about_its_cycles_still_ends() {
+        let mut graph = fixture::locks();
+        // Every task holds every lock and waits for it.
+        let lock = graph.locks[0].clone();
+        for _ in 0..50 {
+            let mut copy = lock.clone();
+            copy.at = VirtAddr(copy.at.0 + u64::try_from(graph.locks.len()).unwrap());
+            graph.locks.push(copy);
+        }
+        graph.cycles.clear();
+        let rows = rows(&graph, &BTreeSet::new());
+        assert!(rows.len() < 1000, "{}", rows.len());
+    }
+}

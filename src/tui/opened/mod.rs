@@ -1,0 +1,179 @@
+//! Answers out of an opened dump.
+
+mod inspect;
+mod memory;
+mod resolve;
+mod suggest;
+
+use super::model::{
+    FrameRow, Inspection, LogLine, MemoryView, Output, Overview, Place, Subject, Suggestion,
+    TraceView,
+};
+use super::source::{Answer, Source};
+use crate::command::{COMMANDS, Console};
+use crate::dump::VirtAddr;
+use crate::kernel::{LogRecord, Session, Task};
+use crate::locks::{self, LockGraph};
+use crate::present::Link;
+use crate::unwind::End;
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
+
+/// Kernel image and modules lie above this on x86-64; below it no word is named by a symbol.
+const IMAGE: u64 = 0xffff_ffff_8000_0000;
+
+/// An opened dump, and what was found out about its locks.
+pub(super) struct Opened {
+    name: String,
+    session: Session,
+    locks: OnceLock<LockGraph>,
+}
+
+impl Opened {
+    /// What is opened under this name.
+    pub(super) fn new(name: String, session: Session) -> Opened {
+        Opened { name, session, locks: OnceLock::new() }
+    }
+
+    fn task(&self, at: VirtAddr) -> Answer<&Task> {
+        let none = || format!("no task has its task_struct at {at}");
+        self.session.tasks().at(at).ok_or_else(none)
+    }
+
+    /// What a word points to, if it can be named: a symbol, or a task (whose lowest bits a lock
+    /// may have taken for flags).
+    fn named(&self, word: u64) -> Option<String> {
+        if word >= IMAGE {
+            return self.session.symbolize(VirtAddr(word)).map(|found| found.to_string());
+        }
+        self.session.tasks().at(VirtAddr(word & !7)).map(Task::label)
+    }
+}
+
+impl Source for Opened {
+    fn overview(&self) -> Answer<Overview> {
+        let dump = self.session.dump();
+        let info = dump.info();
+        // The version of its headers is for `info` to tell.
+        let words =
+            info.format.split(' ').filter(|word| !word.trim_end_matches(',').starts_with('v'));
+        let container = words.collect::<Vec<_>>().join(" ").replace("-compressed", "");
+        let packed = info.compressions.iter().map(|packed| packed.name());
+        let packed: Vec<&str> = packed.filter(|name| *name != "raw").collect();
+        let system = self.session.system();
+        let release = system.utsname.as_ref().map(|name| name.release.clone());
+        Ok(Overview {
+            file: self.name.clone(),
+            format: format!("{container} {}", packed.join("+")).trim().to_owned(),
+            release: release.unwrap_or_default(),
+            cpus: Some(self.session.cpus().online()),
+            uptime: system.uptime.clone().ok(),
+            panic: system.panic.clone(),
+        })
+    }
+
+    fn tasks(&self) -> Answer<Vec<Task>> {
+        let tasks = self.session.tasks();
+        if tasks.is_empty() {
+            let notes = self.session.notes().join("; ");
+            return Err(format!("no task was found: {notes}"));
+        }
+        Ok(tasks.all().to_vec())
+    }
+
+    fn locks(&self) -> Answer<LockGraph> {
+        Ok(self.locks.get_or_init(|| locks::analyse(&self.session)).clone())
+    }
+
+    fn trace(&self, task: VirtAddr) -> Answer<TraceView> {
+        let trace = self.session.trace(self.task(task)?);
+        let frames = trace.frames.iter().map(|frame| {
+            let found = self.session.symbolize(frame.lookup_pc());
+            FrameRow {
+                kind: frame.kind,
+                symbol: found.map(|found| found.symbol.name.to_owned()),
+                offset: found.and_then(|found| frame.pc.offset_from(found.symbol.at)).unwrap_or(0),
+                module: found.and_then(|found| found.symbol.module.map(str::to_owned)),
+                pc: frame.pc,
+                sp: frame.sp,
+                reliable: frame.reliable,
+            }
+        });
+        let frames = frames.collect();
+        let cut = match trace.end {
+            End::Complete => None,
+            End::Cut(why) => Some(why),
+        };
+        Ok(TraceView { frames, cut })
+    }
+
+    fn inspect(&self, subject: &Subject, open: &BTreeSet<String>) -> Answer<Inspection> {
+        inspect::inspect(self, subject, open)
+    }
+
+    fn log(&self) -> Answer<Vec<LogLine>> {
+        let log = self.session.log();
+        // A record of several lines is as many here, stamped once.
+        let lines = |record: &LogRecord| {
+            let stamp = record.stamp();
+            let level = record.level;
+            let blank = " ".repeat(stamp.len());
+            let line = move |(n, text): (usize, &str)| LogLine {
+                stamp: if n == 0 { stamp.clone() } else { blank.clone() },
+                level,
+                text: text.to_owned(),
+            };
+            record.text.lines().enumerate().map(line).collect::<Vec<_>>()
+        };
+        if log.records.is_empty() && !log.notes.is_empty() {
+            return Err(log.notes.join("; "));
+        }
+        Ok(log.records.iter().flat_map(lines).collect())
+    }
+
+    fn memory(&self, at: VirtAddr, rows: u64) -> Answer<MemoryView> {
+        Ok(memory::view(self, at, rows))
+    }
+
+    fn resolve(&self, text: &str) -> Answer<Place> {
+        resolve::resolve(self, text)
+    }
+
+    fn suggest(&self, text: &str) -> Answer<Vec<Suggestion>> {
+        Ok(suggest::suggest(&self.session, text))
+    }
+
+    fn command(&self, text: &str) -> Answer<Output> {
+        let answer = Console::new(&self.session).run(text).map_err(|error| error.to_string())?;
+        let line = |line: crate::present::Line| (line.text, line.link.map(|link| self.place(link)));
+        let mut lines: Vec<_> = answer.document.text().into_iter().map(line).collect();
+        lines.extend(answer.notes.into_iter().map(|note| (format!("note: {note}"), None)));
+        Ok(Output { lines })
+    }
+
+    fn commands(&self) -> Vec<(&'static str, &'static str)> {
+        COMMANDS.iter().map(|command| (command.name, command.summary)).collect()
+    }
+}
+
+impl Opened {
+    fn place(&self, link: Link) -> Place {
+        match link {
+            Link::Task(task) => Place::Task(task),
+            Link::Object(ty, at) => Place::object(ty, at),
+            Link::Memory(at) | Link::Code(at) => self.place_at(at),
+        }
+    }
+
+    /// Where an address leads: to the task or the lock that lies there, otherwise to its memory.
+    fn place_at(&self, at: VirtAddr) -> Place {
+        if self.session.tasks().at(at).is_some() {
+            return Place::Task(at);
+        }
+        let locks = self.locks.get().into_iter().flat_map(|graph| &graph.locks);
+        match locks.into_iter().find(|lock| lock.at == at) {
+            Some(lock) => Place::object(lock.ty, at),
+            None => Place::Memory(at),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Where the screens' data comes from: an opened dump, or a test's made-up one.
+
+use super::model::{
+    Inspection, LogLine, MemoryView, Output, Overview, Place, Subject, Suggestion, TraceView,
+};
+use crate::dump::VirtAddr;
+use crate::kernel::Task;
+use crate::locks::LockGraph;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// An answer, or the sentence that says why there is none.
+pub(crate) type Answer<T> = Result<T, String>;
+
+/// What screens ask. Each method runs on a worker thread and may take its time.
+pub(crate) trait Source: Send + Sync {
+    /// What was opened.
+    fn overview(&self) -> Answer<Overview>;
+    /// Every task.
+    fn tasks(&self) -> Answer<Vec<Task>>;
+    /// Who waits for whom.
+    fn locks(&self) -> Answer<LockGraph>;
+    /// The backtrace of the task whose `task_struct` lies there.
+    fn trace(&self, task: VirtAddr) -> Answer<TraceView>;
+    /// An object, expanded at these paths.
+    fn inspect(&self, subject: &Subject, open: &BTreeSet<String>) -> Answer<Inspection>;
+    /// The kernel log.
+    fn log(&self) -> Answer<Vec<LogLine>>;
+    /// `rows` rows of memory from `at` on, which is a multiple of their size.
+    fn memory(&self, at: VirtAddr, rows: u64) -> Answer<MemoryView>;
+    /// Where a text typed at the jump prompt leads.
+    fn resolve(&self, text: &str) -> Answer<Place>;
+    /// What could be meant by a text typed at the jump prompt.
+    fn suggest(&self, text: &str) -> Answer<Vec<Suggestion>>;
+    /// Runs a crash-style command.
+    fn command(&self, text: &str) -> Answer<Output>;
+    /// The commands: name and what it does.
+    fn commands(&self) -> Vec<(&'static str, &'static str)>;
+}
+
+/// Opens a source, telling what it is busy with.
+pub(crate) type Opener = Box<dyn FnOnce(&dyn Fn(&'static str)) -> Answer<Arc<dyn Source>> + Send>;

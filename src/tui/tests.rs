@@ -1,0 +1,294 @@
+//! The screens, driven by keys on a made-up machine.
+
+use super::app::{App, Effect};
+use super::drive::Driver;
+use super::event::{Event, Input};
+use super::fixture;
+use super::history::Screen;
+use super::key::Key;
+use super::keymap::Pane;
+use super::legend::legend;
+use super::prompt::Overlay;
+use super::screen::paint;
+use super::theme::Theme;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use std::sync::mpsc::channel;
+
+fn driver(columns: u16, rows: u16, theme: Theme) -> Driver {
+    let (events, inbox) = channel();
+    let app = App::new("vmcore".to_owned(), theme, (columns, rows));
+    Driver { app, jobs: fixture::jobs(events), inbox }
+}
+
+/// The application after a script of keys.
+fn after(keys: &str, columns: u16, rows: u16) -> Driver {
+    let mut driver = driver(columns, rows, Theme::new(true, false));
+    driver.rest();
+    for key in Key::script(keys).unwrap() {
+        assert!(driver.press(key), "{keys} quits at {key}");
+    }
+    driver
+}
+
+fn buffer(app: &App) -> Buffer {
+    let mut buf = Buffer::empty(Rect::new(0, 0, app.size.0, app.size.1));
+    paint(app, &mut buf);
+    buf
+}
+
+fn text(app: &App) -> String {
+    legend(&buffer(app), app.theme).0
+}
+
+#[test]
+fn the_first_screen_says_who_holds_the_machine_up() {
+    let driver = after("", 120, 40);
+    let (text, styles) = legend(&buffer(&driver.app), driver.app.theme);
+    insta::assert_snapshot!("first_120x40", text);
+    insta::assert_snapshot!("first_120x40_styles", styles);
+}
+
+#[test]
+fn a_small_terminal_shows_the_same_in_two_panes() {
+    insta::assert_snapshot!("first_80x24", text(&after("", 80, 24).app));
+    insta::assert_snapshot!("first_40x12", text(&after("", 40, 12).app));
+}
+
+#[test]
+fn a_large_terminal_shows_more_columns() {
+    insta::assert_snapshot!("first_200x50", text(&after("", 200, 50).app));
+}
+
+#[test]
+fn before_anything_is_read_there_is_a_frame() {
+    let mut driver = driver(80, 24, Theme::new(true, false));
+    // Nothing is started: this is the frame of the first moment.
+    driver.app.settle();
+    let text = text(&driver.app);
+    assert!(text.contains("hangscope  vmcore") && text.contains("opening"), "{text}");
+    assert!(text.contains("reading the tasks"), "{text}");
+}
+
+#[test]
+fn every_screen_draws_at_every_size() {
+    let scripts = [
+        "",
+        "<tab>",
+        "<tab><tab>",
+        "<tab><tab><tab>",
+        "L",
+        "D",
+        "m",
+        ":sys<enter>",
+        "?",
+        "v",
+        "g1",
+        ":b",
+        "s",
+        "+",
+        "/java",
+    ];
+    for keys in scripts {
+        let mut driver = after(keys, 80, 24);
+        for (columns, rows) in (0..40)
+            .map(|n| (n * 3, n))
+            .chain((1..=300).step_by(37).map(|n| (n, 60)))
+            .chain([(1, 1), (300, 100), (2, 50), (300, 2)])
+        {
+            driver.apply(Event::Resize(columns, rows));
+            buffer(&driver.app);
+        }
+    }
+}
+
+#[test]
+fn without_colour_or_unicode_the_screen_is_plain() {
+    for keys in ["", "L", "D", "m", "?", ":", "s"] {
+        let mut driver = driver(120, 40, Theme::new(false, true));
+        driver.rest();
+        for key in Key::script(keys).unwrap() {
+            driver.press(key);
+        }
+        let buf = buffer(&driver.app);
+        for cell in &buf.content {
+            assert!(cell.symbol().is_ascii(), "{keys}: {:?}", cell.symbol());
+            assert!(
+                [cell.fg, cell.bg].iter().all(|c| *c == ratatui::style::Color::Reset),
+                "{keys}: {cell:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn until_the_user_moves_a_culprit_is_selected() {
+    assert_eq!(after("", 120, 40).app.here.task, Some(fixture::address(111)));
+    assert_ne!(after("j", 120, 40).app.here.task, Some(fixture::address(111)));
+}
+
+#[test]
+fn states_and_filter_narrow_the_list_and_escape_widens_it() {
+    assert_eq!(after("u", 120, 40).app.listed.len(), 11);
+    assert_eq!(after("su", 120, 40).app.listed.len(), 11);
+    assert_eq!(after("ur", 120, 40).app.listed.len(), 12);
+    assert_eq!(after("/abba<enter>", 120, 40).app.listed.len(), 3);
+    assert_eq!(after("/abba<enter><esc>", 120, 40).app.listed.len(), 15);
+    assert!(text(&after("/zzz", 120, 40).app).contains("no task fits the filter"));
+}
+
+#[test]
+fn sorting_by_a_column_is_shown_and_reversed() {
+    let driver = after(">", 120, 40);
+    assert!(text(&driver.app).contains("by PID▲"));
+    let driver = after(">R", 120, 40);
+    assert!(text(&driver.app).contains("by PID▼"));
+    let first = driver.app.rows[driver.app.listed[0]].task.pid;
+    assert_eq!(first, 160);
+}
+
+#[test]
+fn a_task_leads_to_its_lock_and_the_lock_to_its_holder_and_back() {
+    // The wait stands under the third frame; Enter goes to the lock in the tree.
+    let driver = after("/113<enter><enter>jjj<enter>", 120, 40);
+    assert_eq!(driver.app.here.pane, Pane::Locks);
+    let mut driver = driver;
+    driver.press(Key::script("h").unwrap()[0]);
+    driver.press(Key::script("<enter>").unwrap()[0]);
+    assert_eq!(driver.app.here.task, Some(fixture::address(112)));
+    assert!(driver.app.here.filter.is_empty(), "the filter hid the task that was gone to");
+    for _ in 0..2 {
+        driver.press(Key::script("o").unwrap()[0]);
+    }
+    assert_eq!(driver.app.here.task, Some(fixture::address(113)));
+    assert_eq!(driver.app.here.filter, "113");
+    driver.press(Key::script("O").unwrap()[0]);
+    assert_eq!(driver.app.here.pane, Pane::Locks);
+}
+
+#[test]
+fn jumps_go_to_tasks_memory_and_members_and_say_why_they_do_not() {
+    let driver = after("g113<enter>", 120, 40);
+    assert_eq!(
+        (driver.app.here.task, driver.app.here.pane),
+        (Some(fixture::address(113)), Pane::Backtrace)
+    );
+    assert_eq!(after("g0x1000<enter>", 120, 40).app.here.screen, Screen::Memory);
+    let driver = after("gtask_struct.mm 111<enter>", 120, 40);
+    assert_eq!(driver.app.here.pane, Pane::Inspector);
+    assert!(text(&driver.app).contains("map_count"));
+    assert_eq!(driver.app.here.windows.nodes.cursor, 1);
+    let driver = after("gnowhere<enter>", 120, 40);
+    assert!(matches!(&driver.app.overlay, Some(Overlay::Prompt(prompt)) if prompt.error.is_some()));
+    assert!(text(&driver.app).contains("nowhere: no pid"));
+}
+
+#[test]
+fn members_expand_and_pointers_are_followed() {
+    let driver = after("<tab><tab>j<space>", 120, 40);
+    assert!(text(&driver.app).contains("map_count"));
+    let driver = after("<tab><tab>j<enter>", 120, 40);
+    assert!(text(&driver.app).contains("struct mm_struct ffff88ca41061680"));
+    let driver = after("<tab><tab>j<space>h", 120, 40);
+    assert!(!text(&driver.app).contains("map_count"));
+}
+
+#[test]
+fn a_fault_is_shown_with_its_reason() {
+    let shown = text(&after("", 200, 50).app);
+    assert!(shown.contains("files = ? 0x10: not mapped"), "{shown}");
+}
+
+#[test]
+fn folded_waiters_unfold() {
+    let mut driver = after("L<home>", 120, 40);
+    let fold = driver
+        .app
+        .lock_rows
+        .iter()
+        .position(|row| matches!(row.node, super::locktree::LockNode::Fold { .. }));
+    for _ in 0..fold.unwrap() {
+        driver.press(Key::script("j").unwrap()[0]);
+    }
+    assert!(text(&driver.app).contains("+3 waiters"));
+    driver.press(Key::script("<enter>").unwrap()[0]);
+    assert!(!text(&driver.app).contains("+3 waiters"));
+    insta::assert_snapshot!("locks_120x40", text(&driver.app));
+}
+
+#[test]
+fn the_log_opens_at_its_end_and_can_be_searched() {
+    let driver = after("D", 120, 40);
+    assert_eq!(driver.app.here.windows.log.cursor, 2);
+    let driver = after("D/abba<enter>", 120, 40);
+    assert_eq!(driver.app.here.windows.log.cursor, 1);
+    let driver = after("D/nothing<enter>", 120, 40);
+    assert!(text(&driver.app).contains("not found: nothing"));
+}
+
+#[test]
+fn memory_shows_words_and_what_is_missing() {
+    let driver = after("g0x1000<enter>", 120, 40);
+    let shown = text(&driver.app);
+    assert!(shown.contains("0000000000001000:  706f6373676e6168 2e2eff80"), "{shown}");
+    assert!(shown.contains("? page excluded"));
+}
+
+#[test]
+fn the_palette_runs_commands_and_actions() {
+    let driver = after(":sys<enter>", 120, 40);
+    assert!(text(&driver.app).contains("KERNEL: 6.1.0"));
+    let driver = after(":sys<enter>j<enter>", 120, 40);
+    assert_eq!(
+        (driver.app.here.screen, driver.app.here.task),
+        (Screen::Overview, Some(fixture::address(111)))
+    );
+    assert_eq!(after(":kernel log<enter>", 120, 40).app.here.screen, Screen::Log);
+    let driver = after(":bt 1<enter>", 120, 40);
+    assert!(text(&driver.app).contains("bt 1: no such command"));
+}
+
+#[test]
+fn a_prefix_shows_what_may_follow() {
+    let shown = text(&after("s", 80, 24).app);
+    assert!(shown.contains("u  show or hide blocked tasks"), "{shown}");
+}
+
+#[test]
+fn help_filters_by_what_is_typed_and_closes() {
+    let driver = after("?hexa", 120, 40);
+    assert!(text(&driver.app).contains("Keys: hexa"));
+    assert!(after("?<esc>", 120, 40).app.overlay.is_none());
+}
+
+#[test]
+fn quitting_ends_the_loop() {
+    let mut driver = after("", 80, 24);
+    let effects = driver.apply(Event::Input(Input::Key(Key::script("q").unwrap()[0])));
+    assert!(effects.contains(&Effect::Quit));
+}
+
+#[test]
+fn a_click_selects_the_row_under_it() {
+    let mut driver = after("", 120, 40);
+    let tasks = driver.app.frames().pane(Pane::Tasks).unwrap();
+    driver.apply(Event::Input(Input::Click(tasks.x + 3, tasks.y + 2 + 4)));
+    assert_eq!(driver.app.here.windows.tasks.cursor, 4);
+    driver.apply(Event::Input(Input::Wheel(tasks.x + 3, tasks.y + 4, 3)));
+    assert_eq!(driver.app.here.windows.tasks.cursor, 7);
+}
+
+#[test]
+fn random_keys_never_panic() {
+    // A small generator of our own: the same keys each run.
+    let all = Key::script("jkGhlurisa<lt>>RH/x go+-LDm1234vt:?n<enter><esc><tab><s-tab><space><pgdn><pgup><home><end><backspace><up><down>").unwrap();
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut driver = driver(100, 30, Theme::new(true, false));
+    for _ in 0..3000 {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let key = all[usize::try_from(state >> 33).unwrap() % all.len()];
+        driver.press(key);
+        buffer(&driver.app);
+    }
+}
