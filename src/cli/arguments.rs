@@ -1,5 +1,6 @@
 //! What may stand on the command line.
 
+use super::output::Failure;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -36,6 +37,16 @@ pub(super) struct Arguments {
     /// Print a part of the documentation, as Markdown
     #[arg(long, value_name = "PART", hide = true)]
     pub(super) generate: Option<Part>,
+}
+
+impl Arguments {
+    /// Columns and rows of the picture.
+    pub(super) fn size(&self) -> Result<(u16, u16), Failure> {
+        let parts = self.size.split_once('x');
+        let parts = parts.and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
+        let wrong = || Failure::Usage(format!("{} is no size like 120x36", self.size));
+        parts.filter(|(w, h): &(u16, u16)| *w > 0 && *h > 0).ok_or_else(wrong)
+    }
 }
 
 /// Parts of the documentation that are made from the program's own tables.

@@ -1,6 +1,6 @@
 //! What packagers want: completions, the manual page, and the tables of the README.
 
-use super::arguments::{Arguments, Part};
+use super::arguments::Arguments;
 use super::output::{self, Failure};
 use crate::command::{COMMANDS, FILTERS};
 use clap::CommandFactory;
@@ -47,27 +47,20 @@ fn roff(text: &str) -> String {
     if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
 }
 
-/// A part of the README, as Markdown.
-pub(super) fn generate(part: Part) -> Result<(), Failure> {
+/// The table of commands, as Markdown for the README.
+pub(super) fn commands() -> Result<(), Failure> {
     let mut text = Vec::new();
-    match part {
-        Part::Commands => {
-            writeln!(text, "| command | answer |\n| --- | --- |")?;
-            for command in COMMANDS {
-                let usage: Vec<String> = command
-                    .usage
-                    .lines()
-                    .map(|line| format!("`{}`", line.replace('|', "\\|")))
-                    .collect();
-                writeln!(text, "| {} | {} |", usage.join("<br>"), command.summary)?;
-            }
-        }
-        Part::Keys => return Err(Failure::Usage("the explorer has no keys yet".to_owned())),
+    writeln!(text, "| command | answer |\n| --- | --- |")?;
+    for command in COMMANDS {
+        let usage: Vec<String> =
+            command.usage.lines().map(|line| format!("`{}`", line.replace('|', "\\|"))).collect();
+        writeln!(text, "| {} | {} |", usage.join("<br>"), command.summary)?;
     }
     print(&text)
 }
 
-fn print(text: &[u8]) -> Result<(), Failure> {
+/// Prints a text and is done.
+pub(super) fn print(text: &[u8]) -> Result<(), Failure> {
     let mut out = output::stdout();
     out.write_all(text)?;
     out.flush()?;

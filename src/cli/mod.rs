@@ -15,7 +15,8 @@ mod report;
 mod source;
 mod trim;
 
-use arguments::{Action, Arguments};
+use crate::tui;
+use arguments::{Action, Arguments, Part, Source};
 use clap::Parser;
 use output::Failure;
 use std::process::ExitCode;
@@ -60,10 +61,42 @@ fn act(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
+/// Hands over to the explorer, or takes a picture of it.
 fn explore(arguments: &Arguments) -> Result<(), Failure> {
-    if let Some(what) = arguments.generate {
-        return manual::generate(what);
+    match arguments.generate {
+        Some(Part::Keys) => return manual::print(tui::keys_markdown().as_bytes()),
+        Some(Part::Commands) => return manual::commands(),
+        None => {}
     }
-    let _session = source::open(&arguments.source)?;
-    Err(Failure::Usage("the explorer is not built yet".to_owned()))
+    let Source { dumps, debug } = arguments.source.clone();
+    source::check(&dumps, &debug)?;
+    let options = tui::Options {
+        name: dumps
+            .first()
+            .and_then(|path| path.file_name())
+            .map_or_else(|| "demo".to_owned(), |name| crate::dump::scrub(name.as_encoded_bytes())),
+        open: Box::new(move || {
+            let dump = source::dump(&dumps, &debug).map_err(|failure| failure.to_string())?;
+            source::session(dump, &dumps, &debug).map_err(|failure| failure.to_string())
+        }),
+        look: tui::Look {
+            // Both a terminal and a picture can show them.
+            colour: output::Style::may_colour(&arguments.look, true),
+            ascii: arguments.look.ascii,
+            mouse: false,
+        },
+    };
+    let done = match (&arguments.screenshot, &arguments.out) {
+        (Some(keys), Some(out)) => {
+            let size = arguments.size()?;
+            let mut picture = Vec::new();
+            tui::screenshot(options, keys, size, &mut picture)
+                .and_then(|()| std::fs::write(out, picture).map_err(tui::Error::Io))
+        }
+        _ => tui::run(options),
+    };
+    done.map_err(|error| match error {
+        tui::Error::NoTerminal | tui::Error::Keys(_) => Failure::Usage(error.to_string()),
+        tui::Error::Open(_) | tui::Error::Io(_) => Failure::Dump(error.to_string()),
+    })
 }

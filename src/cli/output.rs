@@ -16,6 +16,15 @@ pub(super) enum Failure {
     ReaderGone,
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failure::Dump(message) | Failure::Usage(message) => f.write_str(message),
+            Failure::Told | Failure::ReaderGone => Ok(()),
+        }
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Failure {
         match error.kind() {
@@ -45,12 +54,17 @@ pub(super) struct Style {
 
 impl Style {
     pub(super) fn of(look: &Look) -> Style {
-        let color = match look.color {
+        let color = Style::may_colour(look, io::stdout().is_terminal());
+        Style { color, ascii: look.ascii }
+    }
+
+    /// Whether colours may be used, on something that can show them or cannot.
+    pub(super) fn may_colour(look: &Look, capable: bool) -> bool {
+        match look.color {
             Color::Always => true,
             Color::Never => false,
-            Color::Auto => io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
-        };
-        Style { color, ascii: look.ascii }
+            Color::Auto => capable && std::env::var_os("NO_COLOR").is_none(),
+        }
     }
 
     /// As people paste it: no colours.

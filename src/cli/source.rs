@@ -23,6 +23,17 @@ pub(super) fn dump(dumps: &[PathBuf], debug: &Debug) -> Result<Dump, Failure> {
     opened.map_err(|error| Failure::Dump(error.to_string()))
 }
 
+/// Whether what the command line names is there to be opened: what can be said at once.
+pub(super) fn check(dumps: &[PathBuf], debug: &Debug) -> Result<(), Failure> {
+    match (debug.demo, dumps) {
+        (Some(_), _) | (None, []) => dump(dumps, debug).map(drop),
+        (None, paths) => paths.iter().try_for_each(|path| {
+            let called = crate::dump::scrub(path.as_os_str().as_encoded_bytes());
+            std::fs::metadata(path).map(drop).map_err(|e| Failure::Dump(format!("{called}: {e}")))
+        }),
+    }
+}
+
 /// Where to look for what the dump lacks.
 pub(super) fn options(dumps: &[PathBuf], debug: &Debug) -> Options {
     Options {

@@ -26,7 +26,7 @@ use crate::dump::VirtAddr;
 use crate::kernel::Task;
 use crate::locks::LockGraph;
 use crate::present::TaskRow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 /// What the loop has to do besides drawing.
 #[derive(Clone, PartialEq, Debug)]
@@ -60,6 +60,8 @@ pub(crate) struct App {
     pub(crate) overlay: Option<Overlay>,
     /// Keys of a sequence that is not complete.
     pub(crate) typed: Vec<Key>,
+    /// Keys typed ahead of an answer that they depend on.
+    pub(crate) held: VecDeque<Key>,
     /// A line for the footer, until the next key.
     pub(crate) message: Option<(Role, String)>,
     /// Whether the inspector shows numbers in hexadecimal.
@@ -113,6 +115,7 @@ impl App {
             file,
             overlay: None,
             typed: Vec::new(),
+            held: VecDeque::new(),
             message: None,
             hex: true,
             mouse: false,

@@ -93,8 +93,8 @@ impl Options {
 /// Runs the explorer until its user quits. Whatever happens, the terminal is given back.
 ///
 /// # Errors
-/// [`Error::NoTerminal`] when standard input or output is none; [`Error::Io`] when it fails. That a
-/// dump cannot be opened is shown on the screen.
+/// [`Error::NoTerminal`] when standard input or output is none, [`Error::Open`] when the dump cannot
+/// be opened, [`Error::Io`] when the terminal fails.
 pub fn run(options: Options) -> Result<(), Error> {
     let (name, opener, look) = options.opener();
     explore(name, opener, look)
@@ -106,7 +106,7 @@ pub fn run(options: Options) -> Result<(), Error> {
 /// `<tab>`, `<down>`, `<c-o>`, `<lt>`.
 ///
 /// # Errors
-/// [`Error::Keys`] when a key does not exist, [`Error::Io`] when `out` fails.
+/// [`Error::Keys`] when a key does not exist, [`Error::Open`] when the dump cannot be opened, [`Error::Io`] when `out` fails.
 pub fn screenshot(
     options: Options,
     keys: &str,
@@ -134,6 +134,9 @@ pub enum Error {
     /// Standard output or input is no terminal.
     #[error("the explorer needs a terminal; for text use `hangscope report` or `hangscope exec`")]
     NoTerminal,
+    /// The dump cannot be opened.
+    #[error("{0}")]
+    Open(String),
     /// The terminal or a file failed.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -178,7 +181,7 @@ fn explore(file: String, opener: Opener, look: Look) -> Result<(), Error> {
                         if let Some(signal) = signal {
                             terminal::end_by(signal);
                         }
-                        return Ok(());
+                        return opened(&driver.app);
                     }
                     Effect::Suspend => screen.suspend()?,
                     Effect::Clear => screen.terminal.clear()?,
@@ -194,6 +197,11 @@ fn explore(file: String, opener: Opener, look: Look) -> Result<(), Error> {
         }
         paint(&driver.app, &mut screen)?;
     }
+}
+
+/// That the dump could be opened, as far as that has been tried.
+fn opened(app: &App) -> Result<(), Error> {
+    app.open.error().map_or(Ok(()), |why| Err(Error::Open(why.to_owned())))
 }
 
 fn paint(app: &App, screen: &mut Screen) -> io::Result<()> {
@@ -217,6 +225,7 @@ fn photograph(
     for key in keys {
         going = going && driver.press(key);
     }
+    opened(&driver.app)?;
     let mut terminal =
         Terminal::new(TestBackend::new(size.0, size.1)).unwrap_or_else(|never| match never {});
     let drawn = terminal.draw(|frame| screen::render(&driver.app, frame));

@@ -167,6 +167,19 @@ fn a_task_leads_to_its_lock_and_the_lock_to_its_holder_and_back() {
 }
 
 #[test]
+fn keys_typed_ahead_wait_for_the_answer_that_they_mean() {
+    let mut driver = after("", 120, 40);
+    // All at once, as a terminal delivers what was typed while the screen was busy.
+    for key in Key::script("/113<enter><enter>jjj<enter>").unwrap() {
+        driver.apply(Event::Input(Input::Key(key)));
+    }
+    driver.rest();
+    let row = &driver.app.lock_rows[driver.app.here.windows.locks.cursor];
+    let lock = row.node.lock().map(|lock| fixture::locks().locks[lock].name.clone());
+    assert_eq!(lock.as_deref(), Some("hu_abba_a"));
+}
+
+#[test]
 fn jumps_go_to_tasks_memory_and_members_and_say_why_they_do_not() {
     let driver = after("g113<enter>", 120, 40);
     assert_eq!(

@@ -19,10 +19,13 @@ use crate::dump::VirtAddr;
 use ratatui::crossterm::event::KeyCode;
 use std::collections::BTreeSet;
 
+/// Keys that are held at most.
+const TYPED_AHEAD: usize = 256;
+
 /// Applies an event; gives what the loop has to do about it.
 pub(crate) fn update(app: &mut App, event: Event) -> Vec<Effect> {
     let mut effects = match event {
-        Event::Input(Input::Key(key)) => press(app, key),
+        Event::Input(Input::Key(key)) => receive_key(app, key),
         Event::Input(Input::Click(x, y)) => click(app, x, y),
         Event::Input(Input::Wheel(x, y, rows)) => wheel(app, x, y, rows),
         Event::Resize(columns, rows) => {
@@ -40,7 +43,61 @@ pub(crate) fn update(app: &mut App, event: Event) -> Vec<Effect> {
         Event::End(_) => vec![Effect::Quit],
     };
     effects.extend(app.settle());
+    while let Some(key) = app.held.front().copied().filter(|key| !must_wait(app, *key)) {
+        app.held.pop_front();
+        effects.extend(press(app, key));
+        effects.extend(app.settle());
+    }
+    // Without a dump there is nothing to explore: the reason is for the command line to print.
+    if app.open.error().is_some() {
+        effects.push(Effect::Quit);
+    }
     effects
+}
+
+/// Presses a key, or holds it until the answer is there that it depends on: who types ahead means
+/// the frames of the task that was just selected, not those still on the screen.
+fn receive_key(app: &mut App, key: Key) -> Vec<Effect> {
+    let ends = key.ctrl && matches!(key.code, KeyCode::Char('c' | 'z'));
+    let urgent = ends || key.code == KeyCode::Esc;
+    if urgent {
+        app.held.clear();
+    } else if !app.held.is_empty() || must_wait(app, key) {
+        if app.held.len() < TYPED_AHEAD {
+            app.held.push_back(key);
+        }
+        return Vec::new();
+    }
+    press(app, key)
+}
+
+/// Whether a key depends on an answer that is still to come.
+fn must_wait(app: &App, key: Key) -> bool {
+    if app.overlay.is_some() || app.here.screen != Screen::Overview {
+        return app.resolve.loading;
+    }
+    let loading = match app.here.pane {
+        Pane::Backtrace => app.trace.loading,
+        Pane::Inspector => app.inspection.loading,
+        Pane::Tasks | Pane::Locks => false,
+    };
+    let depends = matches!(
+        resolve(&[key], app.context()),
+        Meaning::Action(
+            Action::Up
+                | Action::Down
+                | Action::PageUp
+                | Action::PageDown
+                | Action::First
+                | Action::Last
+                | Action::Enter
+                | Action::Expand
+                | Action::Collapse
+                | Action::Memory
+                | Action::Copy
+        )
+    );
+    loading && depends && app.typed.is_empty()
 }
 
 fn press(app: &mut App, key: Key) -> Vec<Effect> {

@@ -18,10 +18,10 @@ pub(super) fn draw_output(app: &App, buf: &mut Buffer, area: Rect) {
     }
     let title = Title { name: "Command", about, right: position(window, len) };
     let inside = frame(buf, area, &title, true, app.theme);
-    let Some(output) = app.output.ready() else {
+    let Some(output) = app.output.ready().filter(|_| !app.output.loading) else {
         let (text, role) = match app.output.error() {
-            Some(error) => (error, Role::Fault),
-            None => ("running", Role::Wait),
+            Some(error) if !app.output.loading => (error, Role::Fault),
+            _ => ("running", Role::Wait),
         };
         return empty(buf, inside, text, role, app.theme);
     };
