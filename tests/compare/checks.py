@@ -141,10 +141,15 @@ def mod(dump, program):
 
 
 def report(dump, program):
-    """Every wait and every exclusive hold that the kernel has on record, and nothing that is not so."""
+    """Every wait and every exclusive hold that the kernel has on record, and nothing that is not so.
+
+    Of the locks that somebody waits for: a report need not list the others.
+    """
     truth, said = score.read_truth(dump.path / "truth.json"), program.report(dump)
     waits = score.Score([line for line in truth if line["rel"] == "waiting"], said, RECORDED_WAITS)
-    holds = score.Score([line for line in truth if line["rel"] == "held"], said, RECORDED_HOLDS, HELD_ALONE)
+    waited = {line["lock"] for line in truth if line["rel"] == "waiting"}
+    held = [line for line in truth if line["rel"] == "held" and line["lock"] in waited]
+    holds = score.Score(held, said, RECORDED_HOLDS, HELD_ALONE)
     yield from (line for line in waits.details() if line.startswith("missing"))
     yield from (line for line in holds.details() if line.startswith("missing"))
     everything = score.Score(truth, said)

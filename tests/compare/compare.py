@@ -41,6 +41,9 @@ class Dump:
         ]
         return sorted(found, key=lambda file: (order.index(file.name) if file.name in order else len(order), file.name))
 
+    def has_golden(self):
+        return all((self.path / "golden" / name).exists() for name in ("ps.txt", "foreach-bt.txt", "log.txt", "mod.txt", "drgn.jsonl"))
+
     def golden(self, name):
         return (self.path / "golden" / name).read_text(errors="replace")
 
@@ -115,7 +118,7 @@ def main():
             if int(dump.release.split(".")[0]) < 6 and dump.release not in program.vmlinux:
                 print(f"skip {dump.name}: no --vmlinux {dump.release}=FILE", flush=True)
                 continue
-            todo = checks.WITH_GOLDEN * (path / "golden").is_dir() + checks.WITH_TRUTH * (path / "truth.json").exists()
+            todo = checks.WITH_GOLDEN * dump.has_golden() + checks.WITH_TRUTH * (path / "truth.json").exists()
             for check in [*todo, *checks.ALWAYS]:
                 if options.only and check.__name__ not in options.only:
                     continue
