@@ -153,6 +153,26 @@ fn signals_end_it_and_give_the_terminal_back() {
 }
 
 #[test]
+fn a_terminal_that_hangs_up_ends_it() {
+    let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
+    let pty = native_pty_system().openpty(size).unwrap();
+    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_hangscope"));
+    command.arg("--demo");
+    command.env("TERM", "xterm-256color");
+    let mut child = pty.slave.spawn_command(command).unwrap();
+    drop(pty.slave);
+    let mut reader = pty.master.try_clone_reader().unwrap();
+    // It has taken the terminal once it writes to it.
+    assert!(reader.read(&mut [0; 64]).unwrap() > 0);
+    drop((reader, pty.master));
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        assert!(start.elapsed() < PATIENCE, "it goes on without a terminal");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
 fn what_is_no_dump_is_said_on_the_shells_screen() {
     let mut explorer = Explorer::start(&["Cargo.toml"], 80, 24);
     explorer.until_shown("Cargo.toml");

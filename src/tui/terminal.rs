@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Whether the terminal is in our hands; giving it back twice would leave the shell's screen.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -129,9 +129,14 @@ impl InputThread {
         Ok(InputThread { stop, thread })
     }
 
+    /// Stops the thread, or leaves it behind: once the terminal has hung up, crossterm never comes
+    /// back from reading it.
     fn stop(self) {
         self.stop.store(true, Ordering::Relaxed);
-        _ = self.thread.join();
+        let deadline = Instant::now() + 4 * PATIENCE;
+        while !self.thread.is_finished() && Instant::now() < deadline {
+            thread::sleep(PATIENCE / 10);
+        }
     }
 }
 
