@@ -5,12 +5,15 @@ use super::{Kernel, Known, Options, Unknown};
 use crate::debuginfo::{
     Btf, ElfError, KallsymsAddresses, SymbolTable, Symbols, Types, Vmlinux, kallsyms,
 };
-use crate::dump::VmcoreInfo;
+use crate::dump::{VirtAddr, VmcoreInfo};
 use crate::memory::VirtualMemory;
+use std::ops::Range;
 use std::sync::Arc;
 
-/// A module's BTF is a part of the size of the kernel's.
-const MAX_MODULE_BTF: u64 = 16 << 20;
+/// Bytes of all modules' BTF; each has a part of the kernel's 5 MB.
+const MAX_MODULE_BTF: u64 = 256 << 20;
+/// Symbols of all modules together: several times those of all the drivers there are.
+const MAX_MODULE_SYMBOLS: usize = 4 << 20;
 
 /// Names and types, and what could not be had.
 #[derive(Default)]
@@ -52,25 +55,33 @@ impl Sources {
     fn add_modules(&mut self, memory: &dyn VirtualMemory, btf: Option<&Arc<Btf>>) {
         let kernel = Kernel { memory, types: &self.types, symbols: &self.symbols };
         let (modules, mut notes) = module::read(kernel);
-        let mut tables = Vec::new();
+        let mut tables: Vec<SymbolTable> = Vec::new();
         let mut types = Vec::new();
+        let (mut symbols_left, mut btf_left) = (MAX_MODULE_SYMBOLS, MAX_MODULE_BTF);
         for module in &modules {
-            match module.symbols(kernel) {
-                Ok(symbols) => tables.extend(symbols),
+            match module.symbols(kernel, symbols_left) {
+                Ok(symbols) => {
+                    let count = symbols.iter().map(SymbolTable::len).sum();
+                    symbols_left = symbols_left.saturating_sub(count);
+                    tables.extend(symbols);
+                }
                 Err(unknown) => {
-                    notes.push(format!("no symbols of module {}: {unknown}", module.name))
+                    notes.push(format!("no symbols of module {}: {unknown}", module.name));
                 }
             }
-            let source = self
-                .types
-                .next_source()
-                .saturating_add(u16::try_from(types.len()).unwrap_or(u16::MAX));
-            match btf.and_then(|btf| module_types(kernel, module, btf, source)) {
-                Some(Ok(btf)) => types.push(btf),
-                Some(Err(unknown)) => {
+            let (Some(base), Some(at)) = (btf, &module.btf) else { continue };
+            let len = at.end.offset_from(at.start).unwrap_or(0);
+            if len > btf_left {
+                notes.push(format!("no types of module {}: too much BTF", module.name));
+                continue;
+            }
+            btf_left -= len;
+            let taken = u16::try_from(types.len()).unwrap_or(u16::MAX);
+            match module_types(kernel, at, base, self.types.next_source().saturating_add(taken)) {
+                Ok(btf) => types.push(btf),
+                Err(unknown) => {
                     notes.push(format!("no types of module {}: {unknown}", module.name));
                 }
-                None => {}
             }
         }
         for table in tables {
@@ -153,20 +164,13 @@ fn vmlinux(info: &VmcoreInfo, options: &Options) -> Option<Known<Vmlinux>> {
     })
 }
 
-/// `None` when the module has no types of its own.
 fn module_types(
     kernel: Kernel<'_>,
-    module: &Module,
+    at: &Range<VirtAddr>,
     base: &Arc<Btf>,
     source: u16,
-) -> Option<Known<Btf>> {
-    let at = module.btf.clone()?;
-    let len = at.end.offset_from(at.start).filter(|len| *len <= MAX_MODULE_BTF);
-    let read = || {
-        let len = len.and_then(|len| usize::try_from(len).ok());
-        let len = len.ok_or_else(|| Unknown::because("its size is impossible"))?;
-        let bytes = kernel.memory.read_vec(at.start, len)?;
-        Btf::split(base, bytes, source).map_err(|error| Unknown::because(error.to_string()))
-    };
-    Some(read())
+) -> Known<Btf> {
+    let len = at.end.offset_from(at.start).and_then(|len| usize::try_from(len).ok());
+    let bytes = kernel.memory.read_vec(at.start, len.unwrap_or(0))?;
+    Btf::split(base, bytes, source).map_err(|error| Unknown::because(error.to_string()))
 }
