@@ -58,7 +58,7 @@ fn tasks_are_those_of_crash_in_every_column() {
         let ours: Vec<String> = session.tasks().iter().map(|task| words(&ps_line(task))).collect();
         let theirs: Vec<String> = golden.lines().skip(1).map(words).collect();
         assert_eq!(ours, theirs, "{}", dump.display());
-        assert_eq!(session.tasks().notes, [""; 0], "{}", dump.display());
+        assert_eq!(session.notes(), [""; 0], "{}", dump.display());
     });
 }
 
@@ -164,7 +164,10 @@ fn a_dump_without_names_and_types_still_has_its_log_and_says_what_is_missing() {
         }
         assert!(session.tasks().is_empty());
         let notes = session.notes().join("\n");
-        assert!(notes.contains("no symbols: ") && notes.contains("vmlinux"), "{notes}");
+        assert!(
+            notes.contains("no symbols, and so no types: ") && notes.contains("vmlinux"),
+            "{notes}"
+        );
         assert!(notes.contains("tasks cannot be read: "), "{notes}");
         let ours: Vec<String> = session.log().records.iter().map(ToString::to_string).collect();
         assert_eq!(ours.join("\n"), golden.trim_end(), "{}", dump.display());

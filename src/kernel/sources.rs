@@ -3,7 +3,7 @@
 use super::module::{self, Module};
 use super::{Kernel, Known, Options, Unknown};
 use crate::debuginfo::{
-    Btf, ElfError, KallsymsAddresses, SymbolTable, Symbols, Types, Vmlinux, kallsyms,
+    Btf, Found, Identity, KallsymsAddresses, Places, SymbolTable, Symbols, Types, Vmlinux, kallsyms,
 };
 use crate::dump::{VirtAddr, VmcoreInfo};
 use crate::memory::VirtualMemory;
@@ -21,29 +21,28 @@ pub(super) struct Sources {
     pub(super) symbols: Symbols,
     pub(super) types: Types,
     pub(super) modules: Vec<Module>,
-    pub(super) vmlinux: Option<Vmlinux>,
     pub(super) notes: Vec<String>,
 }
 
 impl Sources {
-    /// Finds them. What cannot be had leaves a note.
-    pub(super) fn find(
+    /// Finds them; `vmlinux` looks for the kernel's ELF file and is only asked when the dump lacks
+    /// something. What cannot be had leaves a note.
+    pub(super) fn find<'f>(
         memory: &dyn VirtualMemory,
         info: &VmcoreInfo,
-        options: &Options,
+        vmlinux: impl Fn() -> Known<&'f Found>,
     ) -> Sources {
         let mut found = Sources::default();
-        match vmlinux(info, options) {
-            Some(Ok(file)) => found.vmlinux = Some(file),
-            Some(Err(unknown)) => found.notes.push(unknown.to_string()),
-            None => {}
-        }
-        match kernel_symbols(memory, info, found.vmlinux.as_ref()) {
+        match kernel_symbols(memory, info, &vmlinux) {
             Ok(table) => found.symbols = Symbols::new(table, Vec::new()),
-            Err(unknown) => found.notes.push(format!("no symbols: {unknown}")),
+            Err(unknown) => {
+                // Types and modules are found by their symbols.
+                found.notes.push(format!("no symbols, and so no types: {unknown}"));
+                return found;
+            }
         }
         let kernel = Kernel { memory, types: &found.types, symbols: &found.symbols };
-        let btf = kernel_types(kernel, found.vmlinux.as_ref());
+        let btf = kernel_types(kernel, &vmlinux);
         match &btf {
             Ok(btf) => found.types.add(Box::new(Arc::clone(btf))),
             Err(unknown) => found.notes.push(format!("no types: {unknown}")),
@@ -95,25 +94,38 @@ impl Sources {
     }
 }
 
+/// Looks for the kernel's ELF file, unless that is not wanted.
+pub(super) fn find_vmlinux(of: &Identity, options: &Options) -> Known<Found> {
+    if options.no_debuginfo {
+        return Err(Unknown::because("debug information outside of the dump is not wanted"));
+    }
+    let places = Places {
+        vmlinux: options.vmlinux.clone(),
+        debug_dirs: options.debug_dirs.clone(),
+        ..Places::of_this_machine()
+    };
+    places.find(of).map_err(|missing| Unknown::because(missing.to_string().replace("\n", "; ")))
+}
+
+fn unknown(error: impl std::fmt::Display) -> Unknown {
+    Unknown::because(error.to_string())
+}
+
 /// From kallsyms in the dump, or else from the kernel's ELF file.
-fn kernel_symbols(
+fn kernel_symbols<'f>(
     memory: &dyn VirtualMemory,
     info: &VmcoreInfo,
-    vmlinux: Option<&Vmlinux>,
+    vmlinux: &impl Fn() -> Known<&'f Found>,
 ) -> Known<SymbolTable> {
     let read = || kallsyms::read(memory, &KallsymsAddresses::locate(|name| info.symbol(name))?);
-    let error = match (read(), vmlinux) {
-        (Ok(table), _) => return Ok(table),
-        (Err(error), None) => error,
-        (Err(_), Some(vmlinux)) => return moved_symbols(vmlinux, info),
-    };
-    let release = info.release().unwrap_or("of this dump");
-    Err(Unknown::because(format!("{error}. The vmlinux of {release} has them (option --vmlinux)")))
+    read().or_else(|error| match vmlinux() {
+        Ok(found) => moved_symbols(&found.vmlinux, info),
+        Err(missing) => Err(Unknown::because(format!("{error}; {missing}"))),
+    })
 }
 
 /// The symbols of the file, moved by as much as KASLR moved the kernel.
 fn moved_symbols(vmlinux: &Vmlinux, info: &VmcoreInfo) -> Known<SymbolTable> {
-    let unknown = |error: ElfError| Unknown::because(error.to_string());
     if let Some(shift) = info.kernel_offset() {
         return vmlinux.symbols(shift).map_err(unknown);
     }
@@ -128,40 +140,20 @@ fn moved_symbols(vmlinux: &Vmlinux, info: &VmcoreInfo) -> Known<SymbolTable> {
 }
 
 /// From the dump's memory, or else from the kernel's ELF file.
-fn kernel_types(kernel: Kernel<'_>, vmlinux: Option<&Vmlinux>) -> Known<Arc<Btf>> {
+fn kernel_types<'f>(
+    kernel: Kernel<'_>,
+    vmlinux: &impl Fn() -> Known<&'f Found>,
+) -> Known<Arc<Btf>> {
     let read = || -> Known<Btf> {
         let (start, stop) = (kernel.symbol("__start_BTF")?, kernel.symbol("__stop_BTF")?);
-        Btf::read(kernel.memory, start, stop, 0)
-            .map_err(|error| Unknown::because(error.to_string()))
+        Btf::read(kernel.memory, start, stop, 0).map_err(unknown)
     };
-    let from_file = |unknown: Unknown| {
-        let section = vmlinux.and_then(|vmlinux| vmlinux.section(".BTF")).ok_or(unknown)?;
-        Btf::new(section.bytes.to_vec(), 0).map_err(|error| Unknown::because(error.to_string()))
+    let from_file = |error: Unknown| {
+        let found = vmlinux().map_err(|missing| Unknown::because(format!("{error}; {missing}")))?;
+        let section = found.vmlinux.section(".BTF").ok_or(error)?;
+        Btf::new(section.bytes.to_vec(), 0).map_err(unknown)
     };
     read().or_else(from_file).map(Arc::new)
-}
-
-/// The kernel's ELF file, if it was named and is of the kernel in the dump.
-fn vmlinux(info: &VmcoreInfo, options: &Options) -> Option<Known<Vmlinux>> {
-    let path = options.vmlinux.as_ref().filter(|_| !options.no_debuginfo)?;
-    let not_it = |why: &dyn std::fmt::Display| {
-        let path = crate::dump::scrub(path.as_os_str().as_encoded_bytes());
-        Unknown::because(format!("{path} is not used: {why}"))
-    };
-    let file = match Vmlinux::open(path) {
-        Ok(file) => file,
-        Err(error) => return Some(Err(not_it(&error))),
-    };
-    let ours = file
-        .build_id()
-        .zip(info.build_id().map(str::to_owned))
-        .or_else(|| file.release().zip(info.release().map(str::to_owned)));
-    Some(match ours {
-        Some((file, dump)) if file != dump => {
-            Err(not_it(&format!("it is of the kernel {file}, the dump of {dump}")))
-        }
-        _ => Ok(file),
-    })
 }
 
 fn module_types(
@@ -172,5 +164,5 @@ fn module_types(
 ) -> Known<Btf> {
     let len = at.end.offset_from(at.start).and_then(|len| usize::try_from(len).ok());
     let bytes = kernel.memory.read_vec(at.start, len.unwrap_or(0))?;
-    Btf::split(base, bytes, source).map_err(|error| Unknown::because(error.to_string()))
+    Btf::split(base, bytes, source).map_err(unknown)
 }
