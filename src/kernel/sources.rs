@@ -111,14 +111,17 @@ fn unknown(error: impl std::fmt::Display) -> Unknown {
     Unknown::because(error.to_string())
 }
 
-/// From kallsyms in the dump, or else from the kernel's ELF file.
+/// From kallsyms in the dump, where VMCOREINFO has it (6.0) or wherever it is, or else from the
+/// kernel's ELF file.
 fn kernel_symbols<'f>(
     memory: &dyn VirtualMemory,
     info: &VmcoreInfo,
     vmlinux: &impl Fn() -> Known<&'f Found>,
 ) -> Known<SymbolTable> {
-    let read = || kallsyms::read(memory, &KallsymsAddresses::locate(|name| info.symbol(name))?);
-    read().or_else(|error| match vmlinux() {
+    let address = |name: &str| info.symbol(name);
+    let read = || kallsyms::read(memory, &KallsymsAddresses::locate(address)?);
+    let search = |_| kallsyms::search(memory, address);
+    read().or_else(search).or_else(|error| match vmlinux() {
         Ok(found) => moved_symbols(&found.vmlinux, info),
         Err(missing) => Err(Unknown::because(format!("{error}; {missing}"))),
     })
