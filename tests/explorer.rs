@@ -119,7 +119,9 @@ fn the_case_from_the_verdict_to_the_holder_and_back() {
     explorer.until_shown("owner = 0x");
     explorer.press("gno such thing\r");
     explorer.until_shown("no type no");
-    explorer.press("\x1b:sys\r");
+    explorer.press("\x1b");
+    explorer.until("the prompt to close", |screen| !screen.contains("go to"));
+    explorer.press(":sys\r");
     explorer.until_shown("RELEASE: 6.1.0");
     explorer.press("q");
     assert_eq!(explorer.end(), 0);
