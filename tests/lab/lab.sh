@@ -44,7 +44,7 @@ fi
 for name; do
 	read -r _ suite flavour options scenes < <(table | grep "^$name ") || { echo "lab.sh: no dump $name" >&2; exit 2; }
 	kernel=$work/kernel/$suite-$flavour out=$work/dumps/$name
-	if [ ! -e "$kernel/initrd.gz" ] || [ "$here/src" -nt "$kernel/initrd.gz" ]; then
+	if [ ! -e "$kernel/initrd.gz" ] || [ -n "$(find "$here/src" "$here/scenes" -newer "$kernel/initrd.gz")" ]; then
 		step "kernel $flavour of $suite"
 		"$here/kernel.sh" "$work" "$suite" "$flavour" > "$work/$suite-$flavour.log" 2>&1 || { tail -30 "$work/$suite-$flavour.log"; exit 1; }
 		tail -1 "$work/$suite-$flavour.log"
