@@ -237,10 +237,9 @@ fn write_cycle(
 }
 
 fn write_lock_text(out: &mut impl Write, lock: &Lock, style: Style) -> io::Result<()> {
-    let name = if lock.name.contains(&lock.at.to_string()) {
-        lock.name.clone()
-    } else {
-        format!("{} {} {}", lock.kind.name(), lock.name, lock.at)
+    let name = match lock.name.contains(&lock.at.to_string()) {
+        true => lock.name.clone(),
+        false => format!("{} {}", lock.name, lock.at),
     };
     let blocks = match lock.blocks {
         1 => "1 task blocked".to_owned(),
@@ -264,7 +263,8 @@ fn write_lock_text(out: &mut impl Write, lock: &Lock, style: Style) -> io::Resul
     let known = u64::try_from(lock.holders.len()).unwrap_or(u64::MAX);
     match lock.readers {
         Some(readers) if readers > known => {
-            writeln!(out, "    {} more readers hold it, who is not known", readers - known)?;
+            let more = if known == 0 { "" } else { " more" };
+            writeln!(out, "    {}{more} readers whose names are not known", readers - known)?;
         }
         None if known == 0 && lock.kind != locks::LockKind::Completion => {
             writeln!(out, "    who holds it is not known")?;
@@ -275,12 +275,17 @@ fn write_lock_text(out: &mut impl Write, lock: &Lock, style: Style) -> io::Resul
         let position = waiter.position.map_or("  ".to_owned(), |n| format!("{n}."));
         let since = waiter.since.map(|since| format!(", {}", span(since))).unwrap_or_default();
         let how = if waiter.spinning { ", spinning" } else { "" };
+        // That a task stands in the lock's own list needs no further word.
+        let why = match waiter.confidence {
+            Confidence::Certain => String::new(),
+            doubtful => format!(" {}{}", sure(doubtful), waiter.why),
+        };
         writeln!(
             out,
-            "    {position:>3} {} ({}{since}{how}) {}",
+            "    {position:>3} {} ({}{since}{how}){}",
             label(&waiter.task),
             waiter.mode.name(),
-            style.faint(&format!("{}{}", sure(waiter.confidence), waiter.why)),
+            style.faint(&why),
         )?;
     }
     if lock.waiters.len() > NAMED {
@@ -387,7 +392,7 @@ mod tests {
             kind: LockKind::Mutex,
             ty: "struct mutex",
             symbol: Some(name.to_owned()),
-            name: name.to_owned(),
+            name: format!("mutex {name}"),
             state: vec![("owner", StateValue::Bits(7)), ("locked", StateValue::Flag(true))],
             words: "held, 1 waiting".to_owned(),
             holders: vec![Holder {
@@ -449,8 +454,8 @@ mod tests {
 Two tasks wait for each other.
 
 Deadlock 1 of 1
-  ┌▶ ab"a[7] waits for lock_b, held by abb[8]
-  └─ abb[8] waits for lock_a, held by ab"a[7]
+  ┌▶ ab"a[7] waits for mutex lock_b, held by abb[8]
+  └─ abb[8] waits for mutex lock_a, held by ab"a[7]
 
 Who holds it up
   ab"a[7] blocks 1 task: sleeps
@@ -459,11 +464,11 @@ Locks that are waited for
 
   mutex lock_a 0x10  held, 1 waiting; 2 tasks blocked
     held by ab"a[7] (excl) its owner field
-     1. abb[8] (excl, 412s) on its wait_list
+     1. abb[8] (excl, 412s)
 
   mutex lock_b 0x20  held, 1 waiting; 2 tasks blocked
     held by abb[8] (excl) its owner field
-     1. ab"a[7] (excl, 412s) on its wait_list
+     1. ab"a[7] (excl, 412s)
 
 Not decided
 - who completes done is not recorded

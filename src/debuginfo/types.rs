@@ -555,7 +555,7 @@ impl<'t> Type<'t> {
         *visits = left;
         let def = self.def();
         let named = |keyword: &str| {
-            let name = def.name.as_deref().unwrap_or("{...}");
+            let name = def.name.as_deref().map_or("{...}", as_written);
             let space = if what.is_empty() { "" } else { " " };
             format!("{keyword}{name}{space}{what}")
         };
@@ -603,5 +603,19 @@ impl<'t> Type<'t> {
                 self.types.get(*returns).declare_within(format!("{what}({list})"), depth, visits)
             }
         }
+    }
+}
+
+/// The name of a basic type as people write it: compilers put `unsigned long` down as
+/// `long unsigned int`.
+fn as_written(name: &str) -> &str {
+    match name {
+        "short int" => "short",
+        "short unsigned int" => "unsigned short",
+        "long int" => "long",
+        "long unsigned int" => "unsigned long",
+        "long long int" => "long long",
+        "long long unsigned int" => "unsigned long long",
+        name => name,
     }
 }

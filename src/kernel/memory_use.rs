@@ -71,10 +71,9 @@ impl MemoryFields {
                 .and_then(|bytes| Ok(bytes.get(self.total_vm.clone()?).saturating_mul(PAGE_KIB))),
             resident_pages: bytes.and_then(|bytes| match resident? {
                 // They are counted without a lock and may fall below zero.
-                Resident::Counters(fields) => Ok(fields
-                    .iter()
-                    .map(|field| bytes.signed(*field).max(0))
-                    .fold(0, i64::saturating_add)),
+                Resident::Counters(fields) => {
+                    Ok(fields.iter().map(|field| bytes.signed(*field).max(0)).sum())
+                }
                 Resident::PerCpu(fields) => fields
                     .iter()
                     .map(|(count, counters)| {
@@ -85,7 +84,7 @@ impl MemoryFields {
                         }
                         Ok(sum.max(0))
                     })
-                    .try_fold(0_i64, |all, one: Known<i64>| Ok(all.saturating_add(one?))),
+                    .sum(),
             }),
         }
     }

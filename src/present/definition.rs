@@ -18,16 +18,31 @@ pub enum Offsets {
     From(VirtAddr),
 }
 
-impl Offsets {
-    /// The mark before a member, as wide as crash makes it.
+/// What stands before each member, and how wide it is: as crash has it, wide enough for the size
+/// of the whole.
+#[derive(Clone, Copy)]
+struct Marks {
+    offsets: Offsets,
+    width: usize,
+}
+
+impl Marks {
+    fn new(offsets: Offsets, ty: Type<'_>) -> Marks {
+        let width = match offsets {
+            Offsets::None => 3,
+            Offsets::Bytes => ty.size().unwrap_or(0).to_string().len() + 4,
+            Offsets::From(_) => 20,
+        };
+        Marks { offsets, width }
+    }
+
     fn mark(self, offset: Option<u64>) -> String {
-        match (self, offset) {
-            (Offsets::None, _) => "    ".to_owned(),
-            (Offsets::Bytes, Some(offset)) => format!("{:>6} ", format!("[{offset}]")),
-            (Offsets::Bytes, None) => " ".repeat(7),
-            (Offsets::From(at), Some(offset)) => format!("  [{:x}] ", at.plus(offset)),
-            (Offsets::From(_), None) => " ".repeat(21),
-        }
+        let mark = match (self.offsets, offset) {
+            (Offsets::None, _) | (_, None) => String::new(),
+            (Offsets::Bytes, Some(offset)) => format!("[{offset}]"),
+            (Offsets::From(at), Some(offset)) => format!("[{:x}]", at.plus(offset)),
+        };
+        format!("{mark:>width$} ", width = self.width)
     }
 }
 
@@ -39,7 +54,7 @@ pub fn definition(ty: Type<'_>, offsets: Offsets) -> Vec<Line> {
     match opened.kind() {
         Kind::Struct(_) | Kind::Union(_) => {
             lines.push(format!("{} {{", opened.name()).into());
-            body(opened, offsets, 0, 0, &mut lines);
+            body(opened, Marks::new(offsets, ty), 0, 0, &mut lines);
             lines.push("}".into());
         }
         Kind::Enum { values, .. } => {
@@ -76,21 +91,21 @@ pub fn member_definition(
     let offsets = if offsets == Offsets::None { Offsets::Bytes } else { offsets };
     let last = name.rsplit('.').next().unwrap_or(name);
     let mut lines = vec![format!("{} {{", ty.name()).into()];
-    one(Some(last), member, offsets, 0, 0, &mut lines);
+    one(Some(last), member, Marks::new(offsets, ty), 0, 0, &mut lines);
     lines.push("}".into());
     lines
 }
 
-fn body(ty: Type<'_>, offsets: Offsets, base: u64, depth: usize, lines: &mut Vec<Line>) {
+fn body(ty: Type<'_>, marks: Marks, base: u64, depth: usize, lines: &mut Vec<Line>) {
     for (name, member) in ty.members() {
-        one(name, &member, offsets, base, depth, lines);
+        one(name, &member, marks, base, depth, lines);
     }
 }
 
 fn one(
     name: Option<&str>,
     member: &Member<'_>,
-    offsets: Offsets,
+    marks: Marks,
     base: u64,
     depth: usize,
     lines: &mut Vec<Line>,
@@ -111,14 +126,14 @@ fn one(
         && depth < MAX_DEPTH;
     if anonymous {
         let keyword = if matches!(inner.kind(), Kind::Struct(_)) { "struct" } else { "union" };
-        lines.push(format!("{}{indent}{keyword} {{", offsets.mark(None)).into());
-        body(inner, offsets, offset, depth + 1, lines);
+        lines.push(format!("{}{indent}{keyword} {{", marks.mark(None)).into());
+        body(inner, marks, offset, depth + 1, lines);
         let name = name.map(|name| format!(" {name}{counts}")).unwrap_or_default();
-        let mark = offsets.mark(Some(offset).filter(|_| !name.is_empty()));
+        let mark = marks.mark(Some(offset).filter(|_| !name.is_empty()));
         lines.push(format!("{mark}{indent}}}{name};").into());
     } else {
         let declared = member.ty.declare(name.unwrap_or(""));
-        lines.push(format!("{}{indent}{declared}{bits};", offsets.mark(Some(offset))).into());
+        lines.push(format!("{}{indent}{declared}{bits};", marks.mark(Some(offset))).into());
     }
 }
 

@@ -4,7 +4,6 @@ use super::{Answer, Call, Command, CommandError, Console};
 use crate::command::select;
 use crate::kernel::Task;
 use crate::present::{Document, Line, Link, Stack, ps_table};
-use std::collections::BTreeSet;
 
 pub(super) const PS: Command = Command {
     name: "ps",
@@ -57,13 +56,14 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
 
 fn count_states(tasks: &[&Task]) -> Vec<Line> {
     let letters = |task: &Task| task.state.as_ref().map_or("??", |state| state.letters());
-    let states: BTreeSet<&str> = tasks.iter().map(|task| letters(task)).collect();
+    // As crash has it: in the order in which the list of tasks meets them.
+    let mut states: Vec<&str> = Vec::new();
+    for task in tasks {
+        if !states.contains(&letters(task)) {
+            states.push(letters(task));
+        }
+    }
     let count = |state: &str| tasks.iter().filter(|task| letters(task) == state).count();
-    let mut states: Vec<&str> = states.into_iter().collect();
-    // As crash has it: what runs and what is blocked first.
-    states.sort_by_key(|state| {
-        ["RU", "IN", "UN"].iter().position(|first| first == state).unwrap_or(usize::MAX)
-    });
     states.into_iter().map(|state| format!("  {state}: {}", count(state)).into()).collect()
 }
 

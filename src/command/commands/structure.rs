@@ -35,6 +35,9 @@ pub(in crate::command) fn short(
     name: &str,
     call: &Call<'_>,
 ) -> Result<Answer, CommandError> {
+    if name == "enum" {
+        return run(console, &STRUCT, &[Tag::Enum], call);
+    }
     let (ty, _) = name.split_once('.').unwrap_or((name, ""));
     let known = |tag: &Tag| console.session.types().find(*tag, ty).is_ok();
     if ![Tag::Struct, Tag::Union, Tag::Typedef, Tag::Enum].iter().any(known) {

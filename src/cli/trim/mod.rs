@@ -3,6 +3,8 @@
 //! Everything is asked once, over memory that notes what is read; those pages are what the new
 //! dump holds. It is written beside its final name and renamed when it is whole.
 
+mod others;
+
 use super::arguments::Trim;
 use super::output::{self, Failure};
 use super::source;
@@ -35,6 +37,7 @@ pub(super) fn run(trim: &Trim) -> Result<(), Failure> {
     let (recorded, recorder) = original.recording();
     let session = source::session(recorded, dumps, &trim.debug)?;
     ask_everything(&session);
+    others::read_for_others(&session);
     let pages = recorder.pages();
     let written = replace(out, |file| dump::trim::write(&original, &pages, file));
     let name = source::name(std::slice::from_ref(out));
