@@ -1,0 +1,184 @@
+//! Going where a line leads, opening and closing it, and going one step up.
+
+use crate::dump::VirtAddr;
+use crate::tui::app::App;
+use crate::tui::history::Screen;
+use crate::tui::keymap::Pane;
+use crate::tui::locktree::{LockNode, LockRow};
+use crate::tui::model::{Place, ROW, States, Subject};
+use crate::tui::prompt::Overlay;
+use crate::tui::theme::Role;
+use crate::tui::trace::TraceRow;
+use crate::tui::widget::window::Window;
+use std::collections::BTreeSet;
+
+pub(super) fn enter(app: &mut App) {
+    match app.here.screen {
+        Screen::Overview => match app.here.pane {
+            Pane::Tasks => {
+                if app.here.task.is_some() {
+                    app.leave();
+                    app.here.pane = Pane::Backtrace;
+                }
+            }
+            Pane::Backtrace => enter_trace(app),
+            Pane::Inspector => enter_node(app),
+            Pane::Locks => enter_lock(app),
+        },
+        Screen::Locks => enter_lock(app),
+        Screen::Memory => {
+            let at = app.here.memory.0 & !(ROW - 1);
+            let row = app.memory.ready().and_then(|view| view.rows.iter().find(|r| r.at.0 == at));
+            if let Some(Ok(bytes)) = row.map(|row| &row.bytes) {
+                let mut word = [0; 8];
+                word.copy_from_slice(bytes.first_chunk::<8>().unwrap_or(&[0; 8]));
+                app.go(&Place::Memory(VirtAddr(u64::from_le_bytes(word))));
+            }
+        }
+        Screen::Log => {}
+        Screen::Output => {
+            let row = app.here.windows.output.cursor;
+            let place = app.output.ready().and_then(|output| output.lines.get(row)?.1.clone());
+            if let Some(place) = place {
+                app.go(&place);
+            }
+        }
+    }
+}
+
+fn enter_trace(app: &mut App) {
+    let Some(row) = app.trace_rows.get(app.here.windows.trace.cursor).copied() else { return };
+    match row {
+        TraceRow::Frame(n) => {
+            if let Some(task) = app.here.task {
+                let subject = Subject::Frame { task, n };
+                app.go(&Place::Object { subject, open: BTreeSet::new() });
+            }
+        }
+        TraceRow::Wait { lock, .. } | TraceRow::Holds { lock, .. } => {
+            let wanted = |row: &LockRow| match row.node {
+                LockNode::Edge { lock: its, .. }
+                | LockNode::Held { lock: its, .. }
+                | LockNode::Orphan(its) => its == lock,
+                _ => false,
+            };
+            if let Some(row) = app.lock_rows.iter().position(wanted) {
+                app.leave();
+                app.here.pane = Pane::Locks;
+                app.here.windows.locks.cursor = row;
+            }
+        }
+        TraceRow::Other(_) | TraceRow::Cut => {}
+    }
+}
+
+fn enter_node(app: &mut App) {
+    let row = app.here.windows.nodes.cursor;
+    let node = app.inspection.ready().and_then(|inspection| inspection.nodes.get(row));
+    match node.map(|node| node.place.clone()) {
+        Some(Some(place)) => app.go(&place),
+        Some(None) => expand(app),
+        None => {}
+    }
+}
+
+fn enter_lock(app: &mut App) {
+    let Some(graph) = app.locks.ready() else { return };
+    let Some(row) = app.lock_rows.get(app.here.windows.locks.cursor) else { return };
+    if let LockNode::Fold { .. } = row.node {
+        unfold(app);
+    } else if let Some(task) = row.node.task(graph) {
+        app.go(&Place::Task(task));
+    } else if let Some(lock) = row.node.lock().and_then(|lock| graph.locks.get(lock)) {
+        app.go(&Place::object(lock.ty, lock.at));
+    } else if matches!(row.node, LockNode::Note(_) | LockNode::NotesHeading) {
+        app.overlay = Some(Overlay::Verdict(Window::default()));
+    }
+}
+
+/// Shows or folds the waiters of the lock under the cursor.
+fn unfold(app: &mut App) {
+    let Some(graph) = app.locks.ready() else { return };
+    let lock = app.lock_rows.get(app.here.windows.locks.cursor).and_then(|row| row.node.lock());
+    if let Some(at) = lock.and_then(|lock| graph.locks.get(lock)).map(|lock| lock.at)
+        && !app.here.unfolded.remove(&at)
+    {
+        app.here.unfolded.insert(at);
+    }
+}
+
+pub(super) fn expand(app: &mut App) {
+    if app.context().pane == Pane::Locks || app.here.screen == Screen::Locks {
+        return unfold(app);
+    }
+    let row = app.here.windows.nodes.cursor;
+    let Some(inspection) = app.inspection.ready() else { return };
+    if let Some(node) = inspection.nodes.get(row)
+        && node.open.is_some()
+        && !app.here.open.remove(&node.path)
+    {
+        app.here.open.insert(node.path.clone());
+    }
+}
+
+pub(super) fn collapse(app: &mut App) {
+    if app.context().pane == Pane::Locks || app.here.screen == Screen::Locks {
+        let window = &mut app.here.windows.locks;
+        if let Some(parent) = app.lock_rows.get(window.cursor).and_then(|row| row.parent) {
+            window.cursor = parent;
+        }
+        return;
+    }
+    let window = &mut app.here.windows.nodes;
+    let Some(inspection) = app.inspection.ready() else { return };
+    let Some(node) = inspection.nodes.get(window.cursor) else { return };
+    if node.open == Some(true) {
+        app.here.open.remove(&node.path);
+    } else if let Some(above) = inspection.nodes.get(..window.cursor) {
+        window.cursor = above.iter().rposition(|n| n.depth < node.depth).unwrap_or(window.cursor);
+    }
+}
+
+/// One step up.
+pub(super) fn cancel(app: &mut App) {
+    if app.cancel() {
+        app.message = Some((Role::Fault, "cancelled; Ctrl-l asks again".to_owned()));
+    } else if app.here.screen != Screen::Overview {
+        app.leave();
+        app.here.screen = Screen::Overview;
+    } else if app.here.zoom {
+        app.here.zoom = false;
+    } else if !app.here.filter.is_empty() || app.here.states != States::default() {
+        app.here.filter.clear();
+        app.here.states = States::default();
+    } else if app.here.pane != Pane::Tasks {
+        app.here.pane = Pane::Tasks;
+    }
+}
+
+/// The memory screen, at what is selected.
+pub(super) fn memory(app: &mut App) {
+    let at = match app.here.pane {
+        Pane::Backtrace => app.trace.ready().and_then(|trace| {
+            match app.trace_rows.get(app.here.windows.trace.cursor)? {
+                TraceRow::Frame(n) => Some(trace.frames.get(*n)?.sp),
+                _ => None,
+            }
+        }),
+        Pane::Inspector => {
+            let row = app.here.windows.nodes.cursor;
+            app.inspection.ready().and_then(|inspection| inspection.nodes.get(row)?.at)
+        }
+        Pane::Locks => {
+            let row = app.lock_rows.get(app.here.windows.locks.cursor);
+            let lock = row.and_then(|row| row.node.lock());
+            lock.and_then(|lock| Some(app.locks.ready()?.locks.get(lock)?.at))
+        }
+        Pane::Tasks => None,
+    };
+    if app.here.screen != Screen::Memory
+        && let Some(at) = at.or(app.here.task)
+    {
+        app.go(&Place::Memory(at));
+    }
+}

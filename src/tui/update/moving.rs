@@ -1,0 +1,139 @@
+//! Moving the cursor: by rows, to a match, by the mouse.
+
+use crate::dump::VirtAddr;
+use crate::tui::app::{App, Effect};
+use crate::tui::history::Screen;
+use crate::tui::keymap::Pane;
+use crate::tui::layout::Frames;
+use crate::tui::theme::Role;
+use ratatui::layout::Rect;
+
+/// The rows of a page where the cursor is.
+pub(super) fn page(app: &App) -> isize {
+    let frames = app.frames();
+    let area = match app.here.screen {
+        Screen::Overview => frames.pane(app.here.pane).unwrap_or(frames.body),
+        _ => frames.body,
+    };
+    isize::try_from(Frames::rows(area).saturating_sub(1).max(1)).unwrap_or(1)
+}
+
+pub(super) fn step(app: &mut App, rows: isize) {
+    app.touch();
+    let windows = &mut app.here.windows;
+    match app.here.screen {
+        Screen::Log => windows.log.step(rows, app.log.ready().map_or(0, Vec::len)),
+        Screen::Output => {
+            windows.output.step(rows, app.output.ready().map_or(0, |output| output.lines.len()));
+        }
+        Screen::Memory => step_memory(app, rows),
+        Screen::Locks => windows.locks.step(rows, app.lock_rows.len()),
+        Screen::Overview => match app.here.pane {
+            Pane::Tasks => {
+                windows.tasks.step(rows, app.listed.len());
+                let row = app.listed.get(windows.tasks.cursor).and_then(|n| app.rows.get(*n));
+                if let Some(task) = row.map(|row| row.task.at)
+                    && Some(task) != app.here.task
+                {
+                    app.here.show_task(task);
+                }
+            }
+            Pane::Backtrace => windows.trace.step(rows, app.trace_rows.len()),
+            Pane::Locks => windows.locks.step(rows, app.lock_rows.len()),
+            Pane::Inspector => {
+                let nodes = app.inspection.ready().map_or(0, |inspection| inspection.nodes.len());
+                windows.nodes.step(rows, nodes);
+            }
+        },
+    }
+}
+
+/// Memory has no first and no last row that anybody wants; the cursor's row moves over the screen
+/// first, then the memory under it.
+fn step_memory(app: &mut App, rows: isize) {
+    let height = Frames::rows(app.frames().body);
+    let bytes = i64::try_from(rows).unwrap_or(0).saturating_mul(16);
+    if bytes.unsigned_abs() > 1 << 32 {
+        return;
+    }
+    app.here.memory = VirtAddr(app.here.memory.0.saturating_add_signed(bytes));
+    app.here.windows.memory.step(rows, height);
+}
+
+/// Finds the next or previous line with the searched text; from the cursor's own line on if
+/// `here`, going round at the end.
+pub(super) fn search(app: &mut App, forward: bool, here: bool) {
+    let needle = app.here.search.to_lowercase();
+    if needle.is_empty() {
+        return;
+    }
+    let lines: Vec<&str> = match app.here.screen {
+        Screen::Log => {
+            app.log.ready().into_iter().flatten().map(|line| line.text.as_str()).collect()
+        }
+        Screen::Output => {
+            let lines = app.output.ready().into_iter().flat_map(|output| &output.lines);
+            lines.map(|(line, _)| line.as_str()).collect()
+        }
+        _ => return,
+    };
+    let window = match app.here.screen {
+        Screen::Log => &mut app.here.windows.log,
+        _ => &mut app.here.windows.output,
+    };
+    let len = lines.len();
+    let start = usize::from(!here);
+    let found = (start..len + start)
+        .map(|n| if forward { window.cursor + n } else { window.cursor + len - n } % len.max(1))
+        .find(|n| lines.get(*n).is_some_and(|line| line.to_lowercase().contains(&needle)));
+    match found {
+        Some(line) => window.cursor = line,
+        None => app.message = Some((Role::Fault, format!("not found: {}", app.here.search))),
+    }
+}
+
+/// The pane or screen at a place on the terminal, and the row in it.
+fn at(app: &App, x: u16, y: u16) -> Option<(Option<Pane>, usize)> {
+    let frames = app.frames();
+    let inside = |area: Rect| area.contains((x, y).into());
+    if app.here.screen == Screen::Overview {
+        let (pane, area) = frames.panes.iter().find(|(_, area)| inside(*area))?;
+        return Some((Some(*pane), usize::from(y - area.y)));
+    }
+    inside(frames.body).then(|| (None, usize::from(y - frames.body.y)))
+}
+
+pub(super) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
+    let Some((pane, row)) = at(app, x, y) else { return Vec::new() };
+    app.overlay = None;
+    if let Some(pane) = pane {
+        app.here.pane = pane;
+    }
+    let windows = &app.here.windows;
+    // Above the rows stands the title, and in the list of tasks the headings too.
+    let (window, head) = match (app.here.screen, app.here.pane) {
+        (Screen::Overview, Pane::Tasks) => (windows.tasks, 2),
+        (Screen::Overview, Pane::Backtrace) => (windows.trace, 1),
+        (Screen::Overview, Pane::Inspector) => (windows.nodes, 1),
+        (Screen::Overview, Pane::Locks) | (Screen::Locks, _) => (windows.locks, 1),
+        (Screen::Log, _) => (windows.log, 1),
+        (Screen::Output, _) => (windows.output, 1),
+        (Screen::Memory, _) => (windows.memory, 1),
+    };
+    if let Some(row) = row.checked_sub(head) {
+        let from = isize::try_from(window.cursor).unwrap_or(0);
+        let to = isize::try_from(window.top + row).unwrap_or(0);
+        step(app, to - from);
+    }
+    Vec::new()
+}
+
+pub(super) fn wheel(app: &mut App, x: u16, y: u16, rows: isize) -> Vec<Effect> {
+    if let Some((pane, _)) = at(app, x, y) {
+        if let Some(pane) = pane {
+            app.here.pane = pane;
+        }
+        step(app, rows);
+    }
+    Vec::new()
+}
