@@ -28,6 +28,7 @@ mod state;
 mod system;
 mod task;
 mod task_fields;
+mod task_search;
 mod tasks;
 #[cfg(test)]
 mod testing;

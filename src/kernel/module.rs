@@ -275,3 +275,102 @@ impl ElfSymbols {
 fn word(symbol: &[u8]) -> u32 {
     symbol.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::debuginfo::{Symbols, Types};
+    use crate::kernel::testing::{Image, TypeTable};
+
+    const MODULE: u64 = 0x1000;
+    const TEXT: u64 = 0x10_0000;
+    const DATA: u64 = 0x30_0000;
+
+    fn types() -> Types {
+        TypeTable::new()
+            .with(
+                "mod_kallsyms",
+                32,
+                &[("symtab", 0, 8), ("num_symtab", 8, 4), ("strtab", 16, 8), ("typetab", 24, 8)],
+            )
+            .with("module_layout", 16, &[("base", 0, 8), ("size", 8, 4), ("text_size", 12, 4)])
+            .with(
+                "module",
+                128,
+                &[
+                    ("list", 8, 16),
+                    ("name", 24, 56),
+                    ("core_layout: module_layout", 80, 0),
+                    ("kallsyms", 96, 8),
+                    ("taints", 104, 8),
+                ],
+            )
+            .types()
+    }
+
+    /// One module on the list; its symbols are one in its text, an undefined one, one elsewhere.
+    fn image() -> (Image, Symbols) {
+        let mut image = Image::default();
+        image.put_u64(0x100, MODULE + 8);
+        image.put(MODULE, &[0; 128]);
+        image.put_u64(MODULE + 8, 0x100);
+        image.put(MODULE + 24, b"hold\x1bup\0");
+        image.put_u64(MODULE + 80, TEXT);
+        image.put_u64(MODULE + 88, 0x2000 | 0x1000 << 32);
+        image.put_u64(MODULE + 96, 0x2000);
+        image.put_u64(MODULE + 104, 1 << 12);
+        for (at, value) in [(0, 0x3000), (8, 3), (16, 0x4000), (24, 0x5000)] {
+            image.put_u64(0x2000 + at, value);
+        }
+        image.put(0x3000, &[0; 3 * ELF_SYM]);
+        for (i, (name, section, value)) in
+            [(1u32, 1, TEXT + 16), (6, 0, 0), (11, 1, DATA)].into_iter().enumerate()
+        {
+            let at = 0x3000 + u64::try_from(i * ELF_SYM).unwrap();
+            image.put(at, &name.to_le_bytes());
+            image.put(at + 6, &[section, 0]);
+            image.put_u64(at + 8, value);
+        }
+        image.put(0x4000, b"\0work\0none\0data\0");
+        image.put(0x4010, &[0; 64]);
+        image.put(0x5000, b"tUd");
+        let mut table = SymbolTable::new(None);
+        table.push("modules", VirtAddr(0x100), 'd');
+        (image, Symbols::new(table.finish(VirtAddr(0x200)), Vec::new()))
+    }
+
+    #[test]
+    fn a_module_has_its_place_and_the_symbols_inside_of_it() {
+        let (image, symbols) = image();
+        let kernel = Kernel { memory: &image, types: &types(), symbols: &symbols };
+        let (modules, notes) = read(kernel);
+        let [module] = modules.as_slice() else { panic!("{modules:?} {notes:?}") };
+        assert_eq!(&*module.name, "hold\\x1bup");
+        assert_eq!((module.base.clone(), module.size.clone()), (Ok(VirtAddr(TEXT)), Ok(0x2000)));
+        assert_eq!(module.text, Ok(VirtAddr(TEXT)..VirtAddr(TEXT + 0x1000)));
+        assert_eq!(module.taints, Ok(1 << 12));
+        assert!(module.orc.is_err(), "the types have no ORC tables");
+        assert!(module.contains(VirtAddr(TEXT + 0x1fff)) && !module.contains(VirtAddr(DATA)));
+        let tables = module.symbols(kernel, 100).unwrap();
+        let found: Vec<_> = tables.iter().flat_map(SymbolTable::iter).collect();
+        let [work] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!((work.name, work.at, work.letter), ("work", VirtAddr(TEXT + 16), 't'));
+        assert_eq!(work.module, Some("hold\\x1bup"));
+    }
+
+    #[test]
+    fn a_number_of_symbols_beyond_reason_is_refused() {
+        let (mut image, symbols) = image();
+        image.put(0x2008, &u32::MAX.to_le_bytes());
+        let kernel = Kernel { memory: &image, types: &types(), symbols: &symbols };
+        let error = read(kernel).0[0].symbols(kernel, usize::MAX).map(|_| ()).unwrap_err();
+        assert_eq!(error.to_string(), "the number of its symbols is impossible");
+    }
+
+    #[test]
+    fn a_layout_that_is_not_known_is_told() {
+        let types = TypeTable::new().with("module", 128, &[("list", 8, 16)]).types();
+        let error = layout(types.structure("module").unwrap()).map(|_| ()).unwrap_err();
+        assert_eq!(error.to_string(), "struct module has no member core_layout.base");
+    }
+}

@@ -1,24 +1,17 @@
 //! All tasks of the dump.
 //!
-//! Tasks are found twice: by the PID IDR, and by the list of processes and each process's list of
-//! threads. The IDR's come first, since they can be read side by side; from every task that is read
-//! the lists lead to its neighbours, in both directions, until nothing new turns up. So a list or
-//! an IDR that is damaged somewhere hides no task that the other still knows, and what one knows and
-//! the other does not is noted. Idle tasks are on neither; each runqueue names its own.
+//! `task_search` finds their `task_struct`s; here follows what takes more than a task's own: its
+//! parent, its memory, its CPU and when it last ran.
 
 use super::cpu::Cpus;
 use super::image::Kernel;
 use super::memory_use::{MemoryFields, MemoryUse};
-use super::pids;
 use super::task_fields::{TaskFields, TaskRead, tgid_at};
-use super::{Known, State, Task, Unknown};
+use super::{Known, State, Task, Unknown, task_search};
 use crate::dump::VirtAddr;
 use rayon::prelude::*;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
-
-/// So few reads are not worth spreading over threads.
-const FEW: usize = 64;
 
 /// Every task, in crash's order: by pid, the idle tasks first and by CPU.
 #[derive(Clone, Default, Debug)]
@@ -40,17 +33,7 @@ impl Tasks {
                 return Tasks { notes, ..Tasks::default() };
             }
         };
-        let mut search = Search::new(kernel, &fields);
-        search.run(cpus);
-        let Search { found, refused, mut notes, .. } = search;
-        for (from, (count, first)) in refused {
-            notes.push(match count {
-                1 => format!("{from} leads to a task that cannot be read: {first}"),
-                _ => {
-                    format!("{from} leads to {count} tasks that cannot be read, the first: {first}")
-                }
-            });
-        }
+        let (found, notes) = task_search::search(kernel, cpus, &fields);
         let found = finish(kernel, cpus, &fields, found);
         Tasks::new(found, notes)
     }
@@ -126,124 +109,6 @@ impl<'a> IntoIterator for &'a Tasks {
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
-    }
-}
-
-/// The search for tasks from what is known to what it leads to.
-struct Search<'a, 's> {
-    kernel: Kernel<'s>,
-    fields: &'a TaskFields,
-    found: HashMap<VirtAddr, TaskRead>,
-    unreadable: HashSet<VirtAddr>,
-    /// How many could not be read, and why the first, by what led there.
-    refused: BTreeMap<&'static str, (usize, Unknown)>,
-    notes: Vec<String>,
-}
-
-impl<'a, 's> Search<'a, 's> {
-    fn new(kernel: Kernel<'s>, fields: &'a TaskFields) -> Search<'a, 's> {
-        Search {
-            kernel,
-            fields,
-            found: HashMap::new(),
-            unreadable: HashSet::new(),
-            refused: BTreeMap::new(),
-            notes: Vec::new(),
-        }
-    }
-
-    fn run(&mut self, cpus: &Cpus) {
-        let idle: Vec<VirtAddr> = cpus.iter().filter_map(|cpu| cpu.idle.clone().ok()).collect();
-        let init = self.kernel.symbol("init_task");
-        // Without runqueues the first CPU's idle task is still known.
-        let first = if idle.is_empty() { init.clone().ok() } else { None };
-        self.read(idle.into_iter().chain(first), "a runqueue");
-        let pids = pids::read(self.kernel);
-        let mut numbered = HashSet::new();
-        if let Ok(pids) = &pids {
-            numbered.extend(pids.tasks.iter().copied());
-            if let Some(cut) = &pids.cut {
-                self.notes.push(format!("the PID IDR is damaged: {cut}"));
-            }
-        }
-        let mut listed = HashSet::new();
-        let mut next: Vec<VirtAddr> = numbered.iter().copied().collect();
-        match init {
-            Ok(init) => next.push(init),
-            Err(unknown) => self.notes.push(format!("the list of tasks has no head: {unknown}")),
-        }
-        let mut from = "the PID IDR";
-        while !next.is_empty() && self.found.len() < pids::MAX_TASKS {
-            let new = self.read(next.drain(..), from);
-            from = "the list of tasks";
-            for task in &new {
-                // The idle tasks of other CPUs are copies; only that of the first is on the list.
-                if let Some(read) = self.found.get(task)
-                    && (read.task.pid != 0 || self.kernel.symbol("init_task") == Ok(*task))
-                {
-                    listed.extend(read.linked.iter().copied());
-                    next.extend(&read.linked);
-                    next.extend(read.kin.iter().flatten());
-                }
-            }
-            next.retain(|at| !self.found.contains_key(at) && !self.unreadable.contains(at));
-        }
-        if pids.is_ok() {
-            self.compare(&numbered, &listed);
-        }
-    }
-
-    /// Reads those that are new and gives back which were read.
-    fn read(
-        &mut self,
-        at: impl IntoIterator<Item = VirtAddr>,
-        from: &'static str,
-    ) -> Vec<VirtAddr> {
-        let mut at: Vec<VirtAddr> =
-            at.into_iter().filter(|at| !self.unreadable.contains(at)).collect();
-        at.sort_unstable();
-        at.dedup();
-        let (kernel, fields) = (self.kernel, self.fields);
-        let missing: Vec<VirtAddr> =
-            at.iter().copied().filter(|at| !self.found.contains_key(at)).collect();
-        let read = |at: &VirtAddr| (*at, fields.read(kernel, *at));
-        let results: Vec<(VirtAddr, Known<TaskRead>)> = if missing.len() < FEW {
-            missing.iter().map(read).collect()
-        } else {
-            missing.par_iter().map(read).collect()
-        };
-        for (at, result) in results {
-            match result {
-                Ok(task) => _ = self.found.insert(at, task),
-                Err(unknown) => {
-                    self.unreadable.insert(at);
-                    self.refused.entry(from).or_insert((0, unknown)).0 += 1;
-                }
-            }
-        }
-        at.retain(|at| self.found.contains_key(at));
-        at
-    }
-
-    fn compare(&mut self, numbered: &HashSet<VirtAddr>, listed: &HashSet<VirtAddr>) {
-        let mut odd = |what: &str, is_odd: &dyn Fn(&VirtAddr) -> bool| {
-            let mut labels: Vec<(u32, String)> = self
-                .found
-                .iter()
-                .filter(|(at, read)| read.task.pid != 0 && is_odd(at))
-                .map(|(_, read)| (read.task.pid, read.task.label()))
-                .collect();
-            labels.sort_unstable();
-            if let Some((_, first)) = labels.first() {
-                let others = match labels.len() - 1 {
-                    0 => String::new(),
-                    more => format!(" and {more} more"),
-                };
-                self.notes.push(format!("{first}{others}: {what}"));
-            }
-        };
-        odd("on the list of tasks, but not in the PID IDR", &|at| !numbered.contains(at));
-        odd("in the PID IDR, but not on the list of tasks", &|at| !listed.contains(at));
     }
 }
 
