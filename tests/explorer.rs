@@ -119,7 +119,9 @@ fn the_case_from_the_verdict_to_the_holder_and_back() {
     explorer.until_shown("owner = 0x");
     explorer.press("gno such thing\r");
     explorer.until_shown("no type no");
-    explorer.press("\x1b:sys\r");
+    explorer.press("\x1b");
+    explorer.until("the prompt to close", |screen| !screen.contains("go to"));
+    explorer.press(":sys\r");
     explorer.until_shown("RELEASE: 6.1.0");
     explorer.press("q");
     assert_eq!(explorer.end(), 0);
@@ -149,6 +151,26 @@ fn signals_end_it_and_give_the_terminal_back() {
         let sent = std::process::Command::new("kill").args(["-s", signal, &pid]).status().unwrap();
         assert!(sent.success());
         assert_ne!(explorer.end(), 0, "SIG{signal} is told to the parent");
+    }
+}
+
+#[test]
+fn a_terminal_that_hangs_up_ends_it() {
+    let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
+    let pty = native_pty_system().openpty(size).unwrap();
+    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_hangscope"));
+    command.arg("--demo");
+    command.env("TERM", "xterm-256color");
+    let mut child = pty.slave.spawn_command(command).unwrap();
+    drop(pty.slave);
+    let mut reader = pty.master.try_clone_reader().unwrap();
+    // It has taken the terminal once it writes to it.
+    assert!(reader.read(&mut [0; 64]).unwrap() > 0);
+    drop((reader, pty.master));
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        assert!(start.elapsed() < PATIENCE, "it goes on without a terminal");
+        thread::sleep(Duration::from_millis(10));
     }
 }
 

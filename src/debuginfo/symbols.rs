@@ -207,10 +207,14 @@ impl SymbolTable {
     }
 }
 
-/// Which of several names at one address to show: global ones before local ones, and of a system
-/// call's entries that of the native ABI, as crash does.
+/// Which of several names at one address to show: variables before the keys that lockdep and once
+/// macros leave beside them (empty, so they share an address), global names before local ones, and
+/// of a system call's entries that of the native ABI, as crash does.
 fn rank(name: &str, letter: u8) -> (bool, bool) {
-    (name.starts_with("__ia32_"), letter.is_ascii_lowercase())
+    let marker = ["__ia32_", "__key.", "__already_done.", "__func__.", "__warned."]
+        .iter()
+        .any(|start| name.starts_with(start));
+    (marker, letter.is_ascii_lowercase())
 }
 
 /// Every symbol of a session: the kernel's and its modules'.
@@ -315,6 +319,11 @@ mod tests {
         }
         let table = table.finish(VirtAddr(0x2000));
         assert_eq!(table.resolve(VirtAddr(0x1004)).unwrap().symbol.name, "__x64_sys_pause");
+        let mut table = SymbolTable::new(Some("holdup"));
+        table.push("__key.17", VirtAddr(0x1000), 'b');
+        table.push("hu_mm_spin", VirtAddr(0x1000), 'b');
+        let table = table.finish(VirtAddr(0x2000));
+        assert_eq!(table.resolve(VirtAddr(0x1000)).unwrap().symbol.name, "hu_mm_spin");
     }
 
     #[test]

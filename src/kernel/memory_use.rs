@@ -71,9 +71,10 @@ impl MemoryFields {
                 .and_then(|bytes| Ok(bytes.get(self.total_vm.clone()?).saturating_mul(PAGE_KIB))),
             resident_pages: bytes.and_then(|bytes| match resident? {
                 // They are counted without a lock and may fall below zero.
-                Resident::Counters(fields) => {
-                    Ok(fields.iter().map(|field| bytes.signed(*field).max(0)).sum())
-                }
+                Resident::Counters(fields) => Ok(fields
+                    .iter()
+                    .map(|field| bytes.signed(*field).max(0))
+                    .fold(0, i64::saturating_add)),
                 Resident::PerCpu(fields) => fields
                     .iter()
                     .map(|(count, counters)| {
@@ -84,7 +85,7 @@ impl MemoryFields {
                         }
                         Ok(sum.max(0))
                     })
-                    .sum(),
+                    .try_fold(0_i64, |all, one: Known<i64>| Ok(all.saturating_add(one?))),
             }),
         }
     }

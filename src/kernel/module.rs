@@ -18,7 +18,7 @@ const MAX_MODULES: usize = 16 * 1024;
 /// `MODULE_NAME_LEN`
 const MAX_NAME: u64 = 64;
 /// Symbols of one module: the largest have some 50,000.
-const MAX_SYMBOLS: u64 = 1 << 20;
+const MAX_SYMBOLS: usize = 1 << 20;
 /// Bytes of a module's names.
 const MAX_NAMES: u64 = 64 << 20;
 /// `KSYM_NAME_LEN`
@@ -188,12 +188,13 @@ impl Module {
         self.regions.iter().any(|region| region.contains(&at))
     }
 
-    /// Its symbols, a table for each of its regions, since other modules may lie between them.
+    /// Its symbols, at most `most`, a table for each of its regions, since other modules may lie
+    /// between them.
     ///
     /// # Errors
     /// [`Unknown`] when its symbol table is not described or not in the dump.
-    pub(super) fn symbols(&self, kernel: Kernel<'_>) -> Known<Vec<SymbolTable>> {
-        let table = ElfSymbols::read(kernel, self.at)?;
+    pub(super) fn symbols(&self, kernel: Kernel<'_>, most: usize) -> Known<Vec<SymbolTable>> {
+        let table = ElfSymbols::read(kernel, self.at, most)?;
         let mut tables: Vec<SymbolTable> =
             self.regions.iter().map(|_| SymbolTable::new(Some(&self.name))).collect();
         for (name, at, letter) in table.iter() {
@@ -216,7 +217,7 @@ struct ElfSymbols {
 }
 
 impl ElfSymbols {
-    fn read(kernel: Kernel<'_>, module: VirtAddr) -> Known<ElfSymbols> {
+    fn read(kernel: Kernel<'_>, module: VirtAddr, most: usize) -> Known<ElfSymbols> {
         let (holder, at) = match kernel.field("module", "kallsyms") {
             Ok(pointer) => {
                 let at = VirtAddr(pointer.read(kernel.memory, module)?);
@@ -228,11 +229,10 @@ impl ElfSymbols {
             return Err(Unknown::because("it has no symbol table"));
         }
         let get = |path| -> Known<u64> { Ok(Field::of(holder, path)?.read(kernel.memory, at)?) };
-        let count = get("num_symtab")?;
-        if count > MAX_SYMBOLS {
+        let count = usize::try_from(get("num_symtab")?).unwrap_or(usize::MAX);
+        if count > most.min(MAX_SYMBOLS) {
             return Err(Unknown::because("the number of its symbols is impossible"));
         }
-        let count = usize::try_from(count).unwrap_or(0);
         let symbols = kernel.memory.read_vec(VirtAddr(get("symtab")?), count * ELF_SYM)?;
         let letters =
             get("typetab").ok().and_then(|at| kernel.memory.read_vec(VirtAddr(at), count).ok());

@@ -6,9 +6,9 @@
 //! lacks has a reason in [`Session::notes`].
 
 use super::cpu::{Cpu, Cpus};
-use super::sources::Sources;
+use super::sources::{Sources, find_vmlinux};
 use super::{Kernel, Known, Log, Module, System, Task, Tasks, Unknown};
-use crate::debuginfo::{SymbolRef, Symbols, Tag, Type, Types, Vmlinux};
+use crate::debuginfo::{Found, Identity, SymbolRef, Symbols, Tag, Type, Types};
 use crate::dump::{self, Dump, VirtAddr, VmcoreInfo};
 use crate::memory::{KernelSpace, PageTableClues, SpaceError, UserSpace, VirtualMemory};
 use crate::object::Object;
@@ -46,6 +46,7 @@ pub struct Session {
     dump: Dump,
     options: Options,
     space: KernelSpace,
+    vmlinux: OnceLock<Known<Found>>,
     sources: OnceLock<Sources>,
     cpus: OnceLock<Cpus>,
     tasks: OnceLock<Tasks>,
@@ -81,6 +82,7 @@ impl Session {
             dump,
             options: options.clone(),
             space,
+            vmlinux: OnceLock::new(),
             sources: OnceLock::new(),
             cpus: OnceLock::new(),
             tasks: OnceLock::new(),
@@ -116,7 +118,7 @@ impl Session {
 
     fn sources(&self) -> &Sources {
         self.sources
-            .get_or_init(|| Sources::find(&self.space, self.dump.vmcoreinfo(), &self.options))
+            .get_or_init(|| Sources::find(&self.space, self.dump.vmcoreinfo(), || self.vmlinux()))
     }
 
     /// The names of the kernel and its modules.
@@ -131,10 +133,23 @@ impl Session {
         &self.sources().types
     }
 
-    /// The kernel's ELF file, if one was given and is of this kernel.
+    /// Which kernel crashed: what its debug information is looked for by.
     #[must_use]
-    pub fn vmlinux(&self) -> Option<&Vmlinux> {
-        self.sources().vmlinux.as_ref()
+    pub fn identity(&self) -> Identity {
+        let info = self.dump.vmcoreinfo();
+        let release = info.release().map(str::to_owned);
+        let header = || Some(self.dump.info().utsname?.release).filter(|name| !name.is_empty());
+        Identity { release: release.or_else(header), build_id: info.build_id().map(str::to_owned) }
+    }
+
+    /// The kernel's ELF file: the one that was named, or one that this machine has. It is looked for
+    /// when it is first asked for, which is only needed for what the dump itself does not hold.
+    ///
+    /// # Errors
+    /// [`Unknown`], with what to install, when there is none of this kernel, or none is wanted.
+    pub fn vmlinux(&self) -> Known<&Found> {
+        let found = self.vmlinux.get_or_init(|| find_vmlinux(&self.identity(), &self.options));
+        found.as_ref().map_err(Unknown::clone)
     }
 
     /// The modules that are loaded.
@@ -152,7 +167,14 @@ impl Session {
     /// Every task.
     #[must_use]
     pub fn tasks(&self) -> &Tasks {
-        self.tasks.get_or_init(|| Tasks::read(self.kernel(), self.cpus()))
+        self.tasks.get_or_init(|| {
+            let mut tasks = Tasks::read(self.kernel(), self.cpus());
+            if tasks.is_empty() {
+                // Why there are no types, and where to get them, is why there are no tasks.
+                tasks.notes.extend(self.sources().notes.clone());
+            }
+            tasks
+        })
     }
 
     /// The kernel's log.
@@ -167,13 +189,22 @@ impl Session {
         self.system.get_or_init(|| System::read(self.kernel(), &self.dump, self.cpus(), self.log()))
     }
 
-    /// What could not be found or read so far, each a sentence.
+    /// What could not be found or read so far, each a sentence, once.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
-        let mut notes = self.sources().notes.clone();
-        notes.extend(self.cpus.get().into_iter().flat_map(|cpus| cpus.notes.clone()));
-        notes.extend(self.tasks.get().into_iter().flat_map(|tasks| tasks.notes.clone()));
-        notes.extend(self.log.get().into_iter().flat_map(|log| log.notes.clone()));
+        // A file that was named and does not fit is told even where it was not needed.
+        let refused = self.options.vmlinux.as_ref().and_then(|_| self.vmlinux().err());
+        let refused = refused.map(|unknown| unknown.to_string());
+        let sources = self.sources().notes.iter();
+        let cpus = self.cpus.get().into_iter().flat_map(|cpus| &cpus.notes);
+        let tasks = self.tasks.get().into_iter().flat_map(|tasks| &tasks.notes);
+        let log = self.log.get().into_iter().flat_map(|log| &log.notes);
+        let mut notes: Vec<String> = Vec::new();
+        for note in refused.iter().chain(sources).chain(cpus).chain(tasks).chain(log) {
+            if !notes.contains(note) {
+                notes.push(note.clone());
+            }
+        }
         notes
     }
 

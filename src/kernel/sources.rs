@@ -3,14 +3,17 @@
 use super::module::{self, Module};
 use super::{Kernel, Known, Options, Unknown};
 use crate::debuginfo::{
-    Btf, ElfError, KallsymsAddresses, SymbolTable, Symbols, Types, Vmlinux, kallsyms,
+    Btf, Found, Identity, KallsymsAddresses, Places, SymbolTable, Symbols, Types, Vmlinux, kallsyms,
 };
-use crate::dump::VmcoreInfo;
+use crate::dump::{VirtAddr, VmcoreInfo};
 use crate::memory::VirtualMemory;
+use std::ops::Range;
 use std::sync::Arc;
 
-/// A module's BTF is a part of the size of the kernel's.
-const MAX_MODULE_BTF: u64 = 16 << 20;
+/// Bytes of all modules' BTF; each has a part of the kernel's 5 MB.
+const MAX_MODULE_BTF: u64 = 256 << 20;
+/// Symbols of all modules together: several times those of all the drivers there are.
+const MAX_MODULE_SYMBOLS: usize = 4 << 20;
 
 /// Names and types, and what could not be had.
 #[derive(Default)]
@@ -18,29 +21,28 @@ pub(super) struct Sources {
     pub(super) symbols: Symbols,
     pub(super) types: Types,
     pub(super) modules: Vec<Module>,
-    pub(super) vmlinux: Option<Vmlinux>,
     pub(super) notes: Vec<String>,
 }
 
 impl Sources {
-    /// Finds them. What cannot be had leaves a note.
-    pub(super) fn find(
+    /// Finds them; `vmlinux` looks for the kernel's ELF file and is only asked when the dump lacks
+    /// something. What cannot be had leaves a note.
+    pub(super) fn find<'f>(
         memory: &dyn VirtualMemory,
         info: &VmcoreInfo,
-        options: &Options,
+        vmlinux: impl Fn() -> Known<&'f Found>,
     ) -> Sources {
         let mut found = Sources::default();
-        match vmlinux(info, options) {
-            Some(Ok(file)) => found.vmlinux = Some(file),
-            Some(Err(unknown)) => found.notes.push(unknown.to_string()),
-            None => {}
-        }
-        match kernel_symbols(memory, info, found.vmlinux.as_ref()) {
+        match kernel_symbols(memory, info, &vmlinux) {
             Ok(table) => found.symbols = Symbols::new(table, Vec::new()),
-            Err(unknown) => found.notes.push(format!("no symbols: {unknown}")),
+            Err(unknown) => {
+                // Types and modules are found by their symbols.
+                found.notes.push(format!("no symbols, and so no types: {unknown}"));
+                return found;
+            }
         }
         let kernel = Kernel { memory, types: &found.types, symbols: &found.symbols };
-        let btf = kernel_types(kernel, found.vmlinux.as_ref());
+        let btf = kernel_types(kernel, &vmlinux);
         match &btf {
             Ok(btf) => found.types.add(Box::new(Arc::clone(btf))),
             Err(unknown) => found.notes.push(format!("no types: {unknown}")),
@@ -52,25 +54,33 @@ impl Sources {
     fn add_modules(&mut self, memory: &dyn VirtualMemory, btf: Option<&Arc<Btf>>) {
         let kernel = Kernel { memory, types: &self.types, symbols: &self.symbols };
         let (modules, mut notes) = module::read(kernel);
-        let mut tables = Vec::new();
+        let mut tables: Vec<SymbolTable> = Vec::new();
         let mut types = Vec::new();
+        let (mut symbols_left, mut btf_left) = (MAX_MODULE_SYMBOLS, MAX_MODULE_BTF);
         for module in &modules {
-            match module.symbols(kernel) {
-                Ok(symbols) => tables.extend(symbols),
+            match module.symbols(kernel, symbols_left) {
+                Ok(symbols) => {
+                    let count = symbols.iter().map(SymbolTable::len).sum();
+                    symbols_left = symbols_left.saturating_sub(count);
+                    tables.extend(symbols);
+                }
                 Err(unknown) => {
-                    notes.push(format!("no symbols of module {}: {unknown}", module.name))
+                    notes.push(format!("no symbols of module {}: {unknown}", module.name));
                 }
             }
-            let source = self
-                .types
-                .next_source()
-                .saturating_add(u16::try_from(types.len()).unwrap_or(u16::MAX));
-            match btf.and_then(|btf| module_types(kernel, module, btf, source)) {
-                Some(Ok(btf)) => types.push(btf),
-                Some(Err(unknown)) => {
+            let (Some(base), Some(at)) = (btf, &module.btf) else { continue };
+            let len = at.end.offset_from(at.start).unwrap_or(0);
+            if len > btf_left {
+                notes.push(format!("no types of module {}: too much BTF", module.name));
+                continue;
+            }
+            btf_left -= len;
+            let taken = u16::try_from(types.len()).unwrap_or(u16::MAX);
+            match module_types(kernel, at, base, self.types.next_source().saturating_add(taken)) {
+                Ok(btf) => types.push(btf),
+                Err(unknown) => {
                     notes.push(format!("no types of module {}: {unknown}", module.name));
                 }
-                None => {}
             }
         }
         for table in tables {
@@ -84,25 +94,41 @@ impl Sources {
     }
 }
 
-/// From kallsyms in the dump, or else from the kernel's ELF file.
-fn kernel_symbols(
+/// Looks for the kernel's ELF file, unless that is not wanted.
+pub(super) fn find_vmlinux(of: &Identity, options: &Options) -> Known<Found> {
+    if options.no_debuginfo {
+        return Err(Unknown::because("debug information outside of the dump is not wanted"));
+    }
+    let places = Places {
+        vmlinux: options.vmlinux.clone(),
+        debug_dirs: options.debug_dirs.clone(),
+        ..Places::of_this_machine()
+    };
+    places.find(of).map_err(|missing| Unknown::because(missing.to_string().replace("\n", "; ")))
+}
+
+fn unknown(error: impl std::fmt::Display) -> Unknown {
+    Unknown::because(error.to_string())
+}
+
+/// From kallsyms in the dump, where VMCOREINFO has it (6.0) or wherever it is, or else from the
+/// kernel's ELF file.
+fn kernel_symbols<'f>(
     memory: &dyn VirtualMemory,
     info: &VmcoreInfo,
-    vmlinux: Option<&Vmlinux>,
+    vmlinux: &impl Fn() -> Known<&'f Found>,
 ) -> Known<SymbolTable> {
-    let read = || kallsyms::read(memory, &KallsymsAddresses::locate(|name| info.symbol(name))?);
-    let error = match (read(), vmlinux) {
-        (Ok(table), _) => return Ok(table),
-        (Err(error), None) => error,
-        (Err(_), Some(vmlinux)) => return moved_symbols(vmlinux, info),
-    };
-    let release = info.release().unwrap_or("of this dump");
-    Err(Unknown::because(format!("{error}. The vmlinux of {release} has them (option --vmlinux)")))
+    let address = |name: &str| info.symbol(name);
+    let read = || kallsyms::read(memory, &KallsymsAddresses::locate(address)?);
+    let search = |_| kallsyms::search(memory, address);
+    read().or_else(search).or_else(|error| match vmlinux() {
+        Ok(found) => moved_symbols(&found.vmlinux, info),
+        Err(missing) => Err(Unknown::because(format!("{error}; {missing}"))),
+    })
 }
 
 /// The symbols of the file, moved by as much as KASLR moved the kernel.
 fn moved_symbols(vmlinux: &Vmlinux, info: &VmcoreInfo) -> Known<SymbolTable> {
-    let unknown = |error: ElfError| Unknown::because(error.to_string());
     if let Some(shift) = info.kernel_offset() {
         return vmlinux.symbols(shift).map_err(unknown);
     }
@@ -117,56 +143,29 @@ fn moved_symbols(vmlinux: &Vmlinux, info: &VmcoreInfo) -> Known<SymbolTable> {
 }
 
 /// From the dump's memory, or else from the kernel's ELF file.
-fn kernel_types(kernel: Kernel<'_>, vmlinux: Option<&Vmlinux>) -> Known<Arc<Btf>> {
+fn kernel_types<'f>(
+    kernel: Kernel<'_>,
+    vmlinux: &impl Fn() -> Known<&'f Found>,
+) -> Known<Arc<Btf>> {
     let read = || -> Known<Btf> {
         let (start, stop) = (kernel.symbol("__start_BTF")?, kernel.symbol("__stop_BTF")?);
-        Btf::read(kernel.memory, start, stop, 0)
-            .map_err(|error| Unknown::because(error.to_string()))
+        Btf::read(kernel.memory, start, stop, 0).map_err(unknown)
     };
-    let from_file = |unknown: Unknown| {
-        let section = vmlinux.and_then(|vmlinux| vmlinux.section(".BTF")).ok_or(unknown)?;
-        Btf::new(section.bytes.to_vec(), 0).map_err(|error| Unknown::because(error.to_string()))
+    let from_file = |error: Unknown| {
+        let found = vmlinux().map_err(|missing| Unknown::because(format!("{error}; {missing}")))?;
+        let section = found.vmlinux.section(".BTF").ok_or(error)?;
+        Btf::new(section.bytes.to_vec(), 0).map_err(unknown)
     };
     read().or_else(from_file).map(Arc::new)
 }
 
-/// The kernel's ELF file, if it was named and is of the kernel in the dump.
-fn vmlinux(info: &VmcoreInfo, options: &Options) -> Option<Known<Vmlinux>> {
-    let path = options.vmlinux.as_ref().filter(|_| !options.no_debuginfo)?;
-    let not_it = |why: &dyn std::fmt::Display| {
-        let path = crate::dump::scrub(path.as_os_str().as_encoded_bytes());
-        Unknown::because(format!("{path} is not used: {why}"))
-    };
-    let file = match Vmlinux::open(path) {
-        Ok(file) => file,
-        Err(error) => return Some(Err(not_it(&error))),
-    };
-    let ours = file
-        .build_id()
-        .zip(info.build_id().map(str::to_owned))
-        .or_else(|| file.release().zip(info.release().map(str::to_owned)));
-    Some(match ours {
-        Some((file, dump)) if file != dump => {
-            Err(not_it(&format!("it is of the kernel {file}, the dump of {dump}")))
-        }
-        _ => Ok(file),
-    })
-}
-
-/// `None` when the module has no types of its own.
 fn module_types(
     kernel: Kernel<'_>,
-    module: &Module,
+    at: &Range<VirtAddr>,
     base: &Arc<Btf>,
     source: u16,
-) -> Option<Known<Btf>> {
-    let at = module.btf.clone()?;
-    let len = at.end.offset_from(at.start).filter(|len| *len <= MAX_MODULE_BTF);
-    let read = || {
-        let len = len.and_then(|len| usize::try_from(len).ok());
-        let len = len.ok_or_else(|| Unknown::because("its size is impossible"))?;
-        let bytes = kernel.memory.read_vec(at.start, len)?;
-        Btf::split(base, bytes, source).map_err(|error| Unknown::because(error.to_string()))
-    };
-    Some(read())
+) -> Known<Btf> {
+    let len = at.end.offset_from(at.start).and_then(|len| usize::try_from(len).ok());
+    let bytes = kernel.memory.read_vec(at.start, len.unwrap_or(0))?;
+    Btf::split(base, bytes, source).map_err(unknown)
 }

@@ -151,13 +151,21 @@ fn add_evidence(scene: &Scene<'_>, code: &Code<'_>, locks: &mut [Lock]) {
     }
     let held = evidence::held(scene, code);
     for lock in locks.iter_mut().filter(|lock| wants_evidence(lock)) {
+        let recorded: HashSet<_> = lock.holders.iter().map(|holder| holder.task.at).collect();
+        let waiting: HashSet<_> = lock.waiters.iter().map(|waiter| waiter.task.at).collect();
         for found in held.iter().filter(|held| held.at == lock.at && held.kind == lock.kind) {
             let Some(task) = scene.tasks.get(found.task).map(task_ref) else { continue };
-            let confidence = if found.sure { Confidence::Likely } else { Confidence::Possible };
+            // Having asked for a lock on some path is what everybody who waits for it has done.
+            if !found.sure && waiting.contains(&task.at) {
+                continue;
+            }
+            // Where the lock's own record names it too, two independent traces tell one fact.
+            let both = recorded.contains(&task.at);
+            let confidence =
+                if found.sure || both { Confidence::Likely } else { Confidence::Possible };
             match lock.holders.iter_mut().find(|holder| holder.task == task) {
-                // The lock's own record names it too: two independent traces of one fact.
                 Some(known) => {
-                    known.confidence = Confidence::Likely;
+                    known.confidence = known.confidence.min(confidence);
                     known.why = format!("{}; {}", found.why, known.why);
                 }
                 None => lock.holders.push(Holder {

@@ -5,6 +5,7 @@ use super::graph::Edges;
 use super::scene::Scene;
 use crate::dump::VirtAddr;
 use crate::kernel::State;
+use crate::unwind::FrameKind;
 
 /// Functions that every sleep passes through; what called them tells more.
 const SCHEDULER: [&str; 14] = [
@@ -33,12 +34,28 @@ pub(super) fn describe(scene: &Scene<'_>, locks: &[Lock], edges: &Edges, at: Vir
     let Some(task) = scene.tasks.get(index) else { return String::new() };
     if task.active {
         let cpu = task.cpu.as_ref().map_or_else(|_| "a CPU".to_owned(), |cpu| format!("CPU {cpu}"));
-        return format!("runs on {cpu} in {}", calls(&scene.functions(index), 3));
+        let functions = scene.functions(index);
+        // What it was doing is what was interrupted; the interrupt is mentioned.
+        let interrupted = interrupted_at(scene, index);
+        let own = functions.get(interrupted..).unwrap_or_default();
+        let during = if interrupted > 0 { ", interrupted" } else { "" };
+        return format!("runs on {cpu} in {}{during}", calls(own, 3));
     }
     match task.state {
         Ok(State::Running) => "runnable, and not on any CPU".to_owned(),
         _ => sleeping_in(scene, index),
     }
+}
+
+/// The frame at which a running task's own code was interrupted; 0 when it was not.
+fn interrupted_at(scene: &Scene<'_>, index: usize) -> usize {
+    let frames = scene.traces.get(index).map(|trace| trace.frames.as_slice()).unwrap_or_default();
+    frames
+        .iter()
+        .rposition(|frame| {
+            matches!(frame.kind, FrameKind::Irq | FrameKind::Nmi | FrameKind::Exception)
+        })
+        .unwrap_or(0)
 }
 
 /// Where a task sleeps: the functions above the scheduler's own.

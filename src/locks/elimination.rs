@@ -57,6 +57,16 @@ pub(super) fn add(scene: &Scene<'_>, lock: &mut Lock, spinning: &HashSet<VirtAdd
             left.push((task, cpu, spare));
         }
     }
+    // Spinning for a lock that one holds oneself takes an interrupt, or code that shows it; without
+    // either, whoever else is left is meant.
+    let others = left.iter().any(|(task, _, _)| !waiters.contains(&task.at));
+    left.retain(|(task, cpu, _)| {
+        let itself = waiters.contains(&task.at) && !interrupted(scene, task.at);
+        if others && itself {
+            struck.push(format!("CPU {cpu} spins for it, in no interrupt"));
+        }
+        !(others && itself)
+    });
     let mode = if lock.kind == LockKind::Spinlock {
         Mode::Excl
     } else if lock.readers.is_some_and(|readers| readers > 0) {
@@ -81,6 +91,15 @@ pub(super) fn add(scene: &Scene<'_>, lock: &mut Lock, spinning: &HashSet<VirtAdd
             why: format!("it runs on CPU {cpu} and {count}; {}", struck.join(", ")),
         });
     }
+}
+
+/// Whether a running task was interrupted, so that what spins may be its interrupt.
+fn interrupted(scene: &Scene<'_>, at: VirtAddr) -> bool {
+    let trace = scene.index_of(at).and_then(|index| scene.traces.get(index));
+    trace.is_some_and(|trace| {
+        let kinds = trace.frames.iter().skip(1).map(|frame| frame.kind);
+        kinds.into_iter().any(|kind| matches!(kind, FrameKind::Irq | FrameKind::Nmi))
+    })
 }
 
 /// The preemption count of a running task's CPU: per-CPU since 3.13 (in `pcpu_hot` from 6.2 to

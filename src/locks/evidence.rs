@@ -91,6 +91,11 @@ fn held_by(scene: &Scene<'_>, code: &Code<'_>, task: usize) -> Vec<Held> {
     for index in taking {
         let Some(known) = stack.frame(index) else { continue };
         for taken in &known.passage.before.taken {
+            // A loop may lead back to the call that the frame is in: it has not returned yet.
+            let pending = trace.frames.get(index).and_then(|frame| code.call_before(frame));
+            if pending == Some(taken.call) {
+                continue;
+            }
             let Some(argument) = &taken.argument else { continue };
             let Some(lock) = stack.concrete(index, argument) else { continue };
             let Some((kind, mode)) = api::of_class(taken.class) else { continue };

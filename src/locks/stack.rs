@@ -74,6 +74,14 @@ impl<'s> Code<'s> {
         })
     }
 
+    /// Where the call is that a frame is in.
+    pub(super) fn call_before(&self, frame: &Frame) -> Option<u64> {
+        if frame.kind != FrameKind::Call {
+            return None;
+        }
+        self.function(frame.lookup_pc())?.instruction_before(frame.pc)
+    }
+
     /// What is known at a frame.
     fn passage(&self, frame: &Frame) -> Option<Arc<Passage>> {
         let after_call = frame.kind == FrameKind::Call;

@@ -22,8 +22,12 @@ pub(super) fn of(graph: &LockGraph, asleep: usize) -> String {
             ),
         };
     }
+    let deadlocks = match graph.cycles.len() {
+        0 => String::new(),
+        n => format!("{}: ", count(n, "deadlock", "deadlocks")),
+    };
     let mut sentences = vec![format!(
-        "{} for {}; {} in uninterruptible sleep.",
+        "{deadlocks}{} for {}; {} in uninterruptible sleep.",
         count(blocked.len(), "task waits", "tasks wait"),
         count(busy(graph).count(), "lock", "locks"),
         count(asleep, "task is", "tasks are"),

@@ -3,11 +3,12 @@
 //! A deadlock is drawn first, as a closed spine: each of its tasks, the lock that it waits for, and
 //! back to the first one; whoever else queues hangs off the locks of the spine. Then one tree for
 //! each root blocker: task, the locks it holds, their waiters, what those hold in turn. A lock that
-//! nobody holds (a completion) is its own root. Waiters that hold up nobody are folded after the
+//! nobody holds (a completion) is its own root. Futexes that nobody is known to hold come last:
+//! tasks wait for work on them all day. Waiters that hold up nobody are folded after the
 //! first few.
 
 use crate::dump::VirtAddr;
-use crate::locks::{Confidence, Cycle, Holder, LockGraph, Waiter};
+use crate::locks::{Confidence, Cycle, Holder, Lock, LockGraph, Waiter};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Waiters that hold up nobody are shown up to this number; more are folded.
@@ -73,6 +74,8 @@ pub(crate) enum LockNode {
     OthersHeading,
     /// One of them.
     Other(usize),
+    /// Futexes follow on which tasks may well sleep all day.
+    IdleHeading,
     /// What could not be decided follows.
     NotesHeading,
     /// A sentence of it.
@@ -122,13 +125,15 @@ pub(crate) fn rows(graph: &LockGraph, unfolded: &BTreeSet<VirtAddr>) -> Vec<Lock
             _ => tree.root(number),
         }
     }
-    for lock in 0..graph.locks.len() {
-        if !tree.locks_done.contains(&lock) {
-            tree.orphan(lock);
-        }
-    }
+    let (idle, others): (Vec<usize>, Vec<usize>) =
+        (0..graph.locks.len()).partition(|lock| graph.locks.get(*lock).is_some_and(Lock::is_idle));
+    others.into_iter().for_each(|lock| tree.orphan(lock));
     tree.list(LockNode::OthersHeading, graph.others.len(), LockNode::Other);
     tree.list(LockNode::NotesHeading, graph.notes.len(), LockNode::Note);
+    if !idle.is_empty() {
+        tree.push(Vec::new(), None, LockNode::IdleHeading);
+        idle.into_iter().for_each(|lock| tree.orphan(lock));
+    }
     tree.rows
 }
 

@@ -151,7 +151,7 @@ impl Prompt {
         let actions = bindings_in(app.context()).filter(|binding| offered.insert(binding.action));
         let actions = actions.map(|binding| Choice {
             does: Does::Act(binding.action),
-            text: binding.doc.to_owned(),
+            text: binding.doc.replace('`', ""),
             note: format!("key {}", binding.first_keys()),
         });
         let mut fitting: Vec<(i64, Choice)> = commands

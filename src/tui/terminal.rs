@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Whether the terminal is in our hands; giving it back twice would leave the shell's screen.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -129,9 +129,14 @@ impl InputThread {
         Ok(InputThread { stop, thread })
     }
 
+    /// Stops the thread, or leaves it behind: once the terminal has hung up, crossterm never comes
+    /// back from reading it.
     fn stop(self) {
         self.stop.store(true, Ordering::Relaxed);
-        _ = self.thread.join();
+        let deadline = Instant::now() + 4 * PATIENCE;
+        while !self.thread.is_finished() && Instant::now() < deadline {
+            thread::sleep(PATIENCE / 10);
+        }
     }
 }
 
@@ -200,4 +205,54 @@ fn on_signals(events: Sender<Event>) -> io::Result<()> {
 /// Ends as the signal would have ended the program, so that its parent sees the truth.
 pub(super) fn end_by(signal: i32) {
     _ = emulate_default_handler(signal);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+    use std::io::Read;
+    use std::num::NonZeroU16;
+    use std::sync::mpsc::channel;
+
+    /// Not a test: what [`a_panic_gives_the_terminal_back`] runs in a pseudo-terminal.
+    #[test]
+    #[ignore = "run by a_panic_gives_the_terminal_back"]
+    fn panics_on_the_explorers_screen() {
+        let (events, _inbox) = channel();
+        let mut screen = Screen::take(events, true).unwrap();
+        screen.terminal.draw(|frame| frame.render_widget("the explorer", frame.area())).unwrap();
+        panic!("a panic on purpose");
+    }
+
+    #[test]
+    fn a_panic_gives_the_terminal_back() {
+        let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
+        let pty = native_pty_system().openpty(size).unwrap();
+        let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
+        command.args(["--ignored", "--nocapture", "panics_on_the_explorers_screen"]);
+        command.env("TERM", "xterm-256color");
+        command.env("RUST_BACKTRACE", "0");
+        let mut child = pty.slave.spawn_command(command).unwrap();
+        drop(pty.slave);
+        let mut reader = pty.master.try_clone_reader().unwrap();
+        let cells = |count| NonZeroU16::new(count).unwrap();
+        let mut shown = vt100::Parser::new(cells(24), cells(80), 0);
+        let mut entered = false;
+        let mut bytes = [0; 4096];
+        // A pseudo-terminal without a slave ends in an error or in nothing.
+        while let Ok(n @ 1..) = reader.read(&mut bytes) {
+            // Byte by byte: what is entered and left at once has been entered too.
+            for byte in &bytes[..n] {
+                shown.process(&[*byte]);
+                entered |= shown.screen().alternate_screen() && shown.screen().hide_cursor();
+            }
+        }
+        assert!(!child.wait().unwrap().success());
+        let screen = shown.screen();
+        assert!(entered, "the explorer's screen was never there:\n{}", screen.contents());
+        assert!(!screen.alternate_screen() && !screen.hide_cursor());
+        assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None);
+        assert!(screen.contents().contains("a panic on purpose"), "{}", screen.contents());
+    }
 }

@@ -139,7 +139,7 @@ pub(crate) const ASCII: Glyphs = Glyphs {
     deadlock: "X",
     verdict: "|",
     dot: "-",
-    more: ".",
+    more: ">",
     done: "x",
     down: "v",
     up: "^",

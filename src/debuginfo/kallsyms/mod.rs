@@ -18,6 +18,10 @@
 //!   6.15), or from the place of the offset itself (7.0, `a081b5789255`, no base any more). Some
 //!   symbols have their address in VMCOREINFO too: the reading that gets those right is right.
 
+mod search;
+
+pub use search::search;
+
 use super::symbols::{Entry, SymbolTable};
 use crate::dump::{Fault, VirtAddr, scrub};
 use crate::memory::VirtualMemory;
@@ -69,6 +73,9 @@ pub enum KallsymsError {
         /// What is the matter.
         fault: Fault,
     },
+    /// It was searched for and nothing looks like it.
+    #[error("nothing in the kernel's image looks like kallsyms")]
+    NotFound,
     /// It is there and makes no sense.
     #[error("kallsyms is damaged: {0}")]
     Damaged(&'static str),

@@ -38,8 +38,9 @@ fn symbols() -> Vec<(String, u64)> {
     symbols
 }
 
-/// The names of `symbols`; token 0xff stands for "function_", the rest for themselves.
-fn memory(symbols: &[(String, u64)], lengths: Lengths) -> Pieces {
+/// Names, markers, tokens and their index. Token 0xff stands for "function_", the rest for
+/// themselves.
+fn parts(symbols: &[(String, u64)], lengths: Lengths) -> [Vec<u8>; 4] {
     let mut names = Vec::new();
     let mut markers = Vec::new();
     for (index, (name, _)) in symbols.iter().enumerate() {
@@ -56,9 +57,6 @@ fn memory(symbols: &[(String, u64)], lengths: Lengths) -> Pieces {
         names.extend(name.iter().map(|&byte| if byte == 0 { 0xff } else { byte }));
     }
     names.resize(names.len().next_multiple_of(8), 0);
-    names.extend(markers);
-    names.resize(usize::try_from(MARKERS_END).unwrap(), 0);
-
     let mut table = Vec::new();
     let mut index = Vec::new();
     for token in 0..=u8::MAX {
@@ -70,6 +68,14 @@ fn memory(symbols: &[(String, u64)], lengths: Lengths) -> Pieces {
         }
         table.push(0);
     }
+    [names, markers, table, index]
+}
+
+/// The parts, apart from each other.
+fn memory(symbols: &[(String, u64)], lengths: Lengths) -> Pieces {
+    let [mut names, markers, table, index] = parts(symbols, lengths);
+    names.extend(markers);
+    names.resize(usize::try_from(MARKERS_END).unwrap(), 0);
     let count = u32::try_from(symbols.len()).unwrap().to_le_bytes().to_vec();
     Pieces(vec![
         (NAMES, names),
@@ -192,5 +198,60 @@ fn damaged_tables_are_refused_without_a_panic() {
             *place = byte;
         }
         assert!(read(&memory, &locate(false)).is_err(), "piece {piece} from {from}");
+    }
+}
+
+/// A kernel's image as it was before 6.2, with these addresses somewhere in it.
+fn image(addresses: Vec<u8>, base: Option<u64>) -> Pieces {
+    let symbols = symbols();
+    let [names, markers, table, index] = parts(&symbols, Lengths::Byte);
+    let mut image = vec![0xcc; 0x5_1230];
+    // What looks like the digits at first.
+    image.extend(b"0\x001\x002\x003\x004\x005\x006\x007\x008\x009\0");
+    let align = |image: &mut Vec<u8>| image.resize(image.len().next_multiple_of(8), 0);
+    align(&mut image);
+    image.extend(addresses);
+    align(&mut image);
+    image.extend(base.iter().flat_map(|base| base.to_le_bytes()));
+    image.extend(symbols.len().to_le_bytes());
+    for part in [names, markers, table, index] {
+        image.extend(part);
+        align(&mut image);
+    }
+    // The rest of the page, and of that block.
+    image.resize(0xc_0000, 0);
+    Pieces(vec![(TEXT, image)])
+}
+
+fn searched(memory: &Pieces) -> Result<SymbolTable, KallsymsError> {
+    search(memory, |name| (name == "_stext").then_some(VirtAddr(TEXT)))
+}
+
+#[test]
+fn a_table_that_nothing_points_to_is_found() {
+    let symbols = symbols();
+    let with_offsets = image(offsets(&symbols, |_, at| TEXT.wrapping_sub(at + 1)), Some(TEXT));
+    let addresses = symbols.iter().flat_map(|(_, at)| at.to_le_bytes()).collect();
+    let with_addresses = image(addresses, None);
+    for memory in [with_offsets, with_addresses] {
+        let table = searched(&memory).unwrap();
+        assert_eq!(table.len(), symbols.len());
+        for (name, at) in &symbols {
+            assert_eq!(table.find_all(&name[1..]).next().map(|symbol| symbol.at.0), Some(*at));
+        }
+    }
+}
+
+#[test]
+fn a_search_that_finds_nothing_right_says_so() {
+    assert_eq!(searched(&Pieces::default()).err(), Some(KallsymsError::NotFound));
+    let symbols = symbols();
+    let wrong = image(offsets(&symbols, |_, at| at - TEXT + 3), Some(TEXT));
+    assert_eq!(searched(&wrong).err(), Some(KallsymsError::UnknownLayout));
+    let good = image(offsets(&symbols, |_, at| at - TEXT), Some(TEXT));
+    for place in (0x5_1230..good.0[0].1.len()).step_by(599) {
+        let mut bad = good.clone();
+        bad.0[0].1[place] ^= 0xff;
+        _ = searched(&bad).is_ok();
     }
 }

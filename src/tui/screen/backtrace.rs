@@ -137,6 +137,7 @@ fn wait_line(app: &App, lock: usize, waiter: usize) -> Line {
                 line.push(format!(" and {} more", lock.holders.len() - 1), Role::Text);
             }
         }
+        None if lock.kind.is_condition() => {}
         None => line.push(", no known holder", Role::Fault),
     }
     line

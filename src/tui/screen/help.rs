@@ -25,7 +25,9 @@ pub(super) fn draw_help(app: &App, buf: &mut Buffer, area: Rect, filter: &str, w
         if keys.is_empty() {
             return Line::of(doc.clone(), Role::Title);
         }
-        Line::of(format!("  {keys}"), Role::Key).pad(KEYS).with(format!(" {doc}"), Role::Text)
+        Line::of(format!("  {keys}"), Role::Key)
+            .pad(KEYS)
+            .with(format!(" {}", doc.replace('`', "")), Role::Text)
     });
     list(buf, inside, shown, None, app.theme);
 }

@@ -167,6 +167,7 @@ fn describe(app: &App, graph: &LockGraph, node: &LockNode, line: &mut Line) {
             if let Some(lock) = graph.locks.get(*lock) {
                 let who = match (lock.kind, lock.holders.is_empty()) {
                     (LockKind::Completion, _) => ": nobody has completed it",
+                    (kind, _) if kind.is_condition() => ": nobody has woken it up",
                     (_, true) => ": its holder left no trace",
                     (_, false) => ": its holder is not known for sure",
                 };
@@ -215,6 +216,11 @@ fn describe(app: &App, graph: &LockGraph, node: &LockNode, line: &mut Line) {
                 line.push(format!(" {}", other.on), Role::Text);
                 since(other.since, line);
             }
+        }
+        LockNode::IdleHeading => {
+            let count = graph.locks.iter().filter(|lock| lock.is_idle()).count();
+            line.push(format!("futexes without a known holder: {count}"), Role::Title);
+            line.push(" (waiting for work is waiting too)", Role::Dim);
         }
         LockNode::NotesHeading => line.push("not decided", Role::Fault),
         LockNode::Note(note) => {

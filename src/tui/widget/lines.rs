@@ -99,10 +99,13 @@ pub(crate) fn draw(buf: &mut Buffer, area: Rect, line: &Line, theme: Theme, mark
             Mark::Selected => over,
             _ => theme.style(*role).patch(over),
         };
+        // What was drawn here before must not shine through.
+        let style = Style::reset().patch(style);
         (x, _) = buf.set_stringn(x, area.y, text, left, style);
     }
     if cut {
-        buf.set_stringn(end, area.y, theme.glyphs.more, 1, theme.style(Role::Dim).patch(over));
+        let style = Style::reset().patch(theme.style(Role::Dim)).patch(over);
+        buf.set_stringn(end, area.y, theme.glyphs.more, 1, style);
     }
     if mark == Mark::Selected {
         buf.set_style(Rect { height: 1, ..area }, over.add_modifier(Modifier::REVERSED));

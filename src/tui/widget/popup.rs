@@ -36,8 +36,6 @@ pub(crate) fn popup(
         };
         let text = format!("{left}{}{right}", fill.to_string().repeat(inner));
         let row = Rect { y, height: 1, ..area };
-        // What lies under the box must not shine through.
-        buf.set_style(row, ratatui::style::Style::reset());
         draw(buf, row, &Line::of(text, Role::Focus), theme, Mark::None);
     }
     let label = Rect { x: area.x + 2, width: area.width - 4, height: 1, ..area };

@@ -129,11 +129,21 @@ impl Function {
             .map(|instruction| VirtAddr(instruction.near_branch_target()))
     }
 
+    fn before(&self, pc: VirtAddr) -> Option<&Instruction> {
+        let after = self.instructions.partition_point(|instruction| instruction.ip() < pc.0);
+        self.instructions.get(after.checked_sub(1)?)
+    }
+
+    /// The address of the instruction before `pc`.
+    #[must_use]
+    pub fn instruction_before(&self, pc: VirtAddr) -> Option<u64> {
+        self.before(pc).map(Instruction::ip)
+    }
+
     /// The target of the direct call that returns to `pc`.
     #[must_use]
     pub fn call_before(&self, pc: VirtAddr) -> Option<VirtAddr> {
-        let after = self.instructions.partition_point(|instruction| instruction.ip() < pc.0);
-        let call = self.instructions.get(after.checked_sub(1)?)?;
+        let call = self.before(pc)?;
         let direct = step::calls(call) && call.op0_kind() == OpKind::NearBranch64;
         (direct && call.next_ip() == pc.0).then(|| VirtAddr(call.near_branch_target()))
     }
