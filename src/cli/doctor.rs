@@ -3,9 +3,9 @@
 //! Each check says what it found, why that matters and how to set it. Nothing is changed.
 
 use super::arguments::Doctor;
-use super::info::advice;
 use super::json::Json;
 use super::output::{self, Failure, Style};
+use crate::debuginfo::{Advice, Identity};
 use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -298,7 +298,7 @@ fn debug_information(machine: &Machine) -> Check {
             |place| format!("/{place}"),
         ),
         why: "it adds source lines and local variables; tasks, traces and locks come without it",
-        how: advice(release.as_deref(), version.as_deref()),
+        how: Advice::new(&Identity { release, version, build_id: None }).to_string(),
     }
 }
 

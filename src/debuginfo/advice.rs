@@ -15,7 +15,7 @@ pub struct Advice {
 }
 
 impl Advice {
-    /// Reads the kernel's maker off its release.
+    /// Reads the kernel's maker off its release and version.
     #[must_use]
     pub fn new(of: &Identity) -> Advice {
         let release = of.release.as_deref().unwrap_or("");
@@ -46,12 +46,13 @@ impl Advice {
             };
             return advice("SUSE", package, command);
         }
-        if ["-amd64", "-686", "-686-pae"].iter().any(|end| release.ends_with(end)) {
+        let version = of.version.as_deref().unwrap_or("");
+        if version.contains("Debian") || release.ends_with("-amd64") {
             let package = format!("linux-image-{release}-dbg");
             let command = format!("apt install {package}");
             return advice("Debian", package, command);
         }
-        if is_ubuntu(release) {
+        if version.contains("Ubuntu") || is_ubuntu(release) {
             let package = format!("linux-image-unsigned-{release}-dbgsym");
             let command = format!("apt install {package}");
             return advice("Ubuntu", package, command);
@@ -152,7 +153,7 @@ mod tests {
     use super::*;
 
     fn package(release: &str) -> String {
-        let of = Identity { release: Some(release.to_owned()), build_id: None };
+        let of = Identity { release: Some(release.to_owned()), ..Identity::default() };
         Advice::new(&of).package.unwrap_or_default()
     }
 
@@ -187,6 +188,7 @@ mod tests {
         let of = |release: &str| Identity {
             release: Some(release.to_owned()),
             build_id: Some("abcdef12".to_owned()),
+            version: release.contains("xanmod").then(|| "#1 SMP Debian 6.1".to_owned()),
         };
         assert_eq!(
             Advice::new(&of("3.10.0-693.el7.x86_64")).to_string(),
@@ -197,6 +199,7 @@ mod tests {
             Advice::new(&of("5.14.21-150400.24.100-default")).command.as_deref(),
             Some("zypper install -C 'debuginfo(build-id)=abcdef12'")
         );
+        assert!(Advice::new(&of("6.1-xanmod")).to_string().contains("linux-image-6.1-xanmod-dbg"));
         assert!(Advice::new(&of("6.1.0-mine")).to_string().contains("-s VMLINUX"));
     }
 }

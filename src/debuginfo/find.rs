@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 pub struct Identity {
     /// `uname -r`: `6.1.0-50-cloud-amd64`
     pub release: Option<String>,
+    /// `uname -v`: `#1 SMP Debian 6.1.176-1`
+    pub version: Option<String>,
     /// In hex.
     pub build_id: Option<String>,
 }
@@ -237,7 +239,11 @@ mod tests {
     }
 
     fn identity(release: &str, build_id: Option<&str>) -> Identity {
-        Identity { release: Some(release.to_owned()), build_id: build_id.map(str::to_owned) }
+        Identity {
+            release: Some(release.to_owned()),
+            version: None,
+            build_id: build_id.map(str::to_owned),
+        }
     }
 
     #[test]

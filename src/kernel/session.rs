@@ -137,9 +137,13 @@ impl Session {
     #[must_use]
     pub fn identity(&self) -> Identity {
         let info = self.dump.vmcoreinfo();
-        let release = info.release().map(str::to_owned);
-        let header = || Some(self.dump.info().utsname?.release).filter(|name| !name.is_empty());
-        Identity { release: release.or_else(header), build_id: info.build_id().map(str::to_owned) }
+        let header = self.dump.info().utsname.unwrap_or_default();
+        let known = |text: String| Some(text).filter(|text| !text.is_empty());
+        Identity {
+            release: info.release().map(str::to_owned).or_else(|| known(header.release)),
+            version: known(header.version),
+            build_id: info.build_id().map(str::to_owned),
+        }
     }
 
     /// The kernel's ELF file: the one that was named, or one that this machine has. It is looked for
