@@ -6,7 +6,7 @@ pub(super) fn slice(bytes: &[u8], offset: u64, len: u64) -> Option<&[u8]> {
     bytes.get(start..start.checked_add(usize::try_from(len).ok()?)?)
 }
 
-/// As [`slice`], to write to.
+/// As [`slice()`], to write to.
 pub(super) fn slice_mut(bytes: &mut [u8], offset: u64, len: u64) -> Option<&mut [u8]> {
     let start = usize::try_from(offset).ok()?;
     bytes.get_mut(start..start.checked_add(usize::try_from(len).ok()?)?)
