@@ -30,7 +30,7 @@ table() {	# name, kernel (suite, flavour), options of boot.py, scenes
 	7-sleep        forky cloud-amd64     --cpus=2,--level=23  $sleeping
 	END
 }
-[ $# -gt 0 ] || set -- 6.1-sleep 6.1-demo 6.1-kdump 6.12-sleep 5.10-sleep
+[ $# -gt 0 ] || set -- 6.1-sleep 6.1-demo 6.1-kdump 6.12-sleep
 
 step() { printf '== lab %4d s: %s\n' $SECONDS "$*"; }
 
