@@ -3,10 +3,8 @@
 use std::process::Command;
 
 fn generated(part: &str) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_hangscope"))
-        .args(["--generate", part])
-        .output()
-        .unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_hangscope")).args(["--generate", part]).output().unwrap();
     assert!(output.status.success());
     String::from_utf8(output.stdout).unwrap()
 }
