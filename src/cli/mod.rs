@@ -90,8 +90,10 @@ fn explore(arguments: &Arguments) -> Result<(), Failure> {
         (Some(keys), Some(out)) => {
             let size = arguments.size()?;
             let mut picture = Vec::new();
-            tui::screenshot(options, keys, size, &mut picture)
-                .and_then(|()| std::fs::write(out, picture).map_err(tui::Error::Io))
+            tui::screenshot(options, keys, size, &mut picture).and_then(|()| {
+                let named = |error| std::io::Error::other(format!("{}: {error}", out.display()));
+                std::fs::write(out, picture).map_err(|error| tui::Error::Io(named(error)))
+            })
         }
         _ => tui::run(options),
     };

@@ -14,6 +14,12 @@ const NAMED: usize = 12;
 
 pub(super) fn run(report: &Report, style: Style) -> Result<(), Failure> {
     let session = source::open(&report.source)?;
+    if session.tasks().is_empty() {
+        let name = source::name(&report.source.dumps);
+        let notes = session.notes();
+        let reason = notes.first().map_or("the dump has none", String::as_str);
+        return Err(Failure::Dump(format!("{name}: no tasks can be read: {reason}")));
+    }
     let graph = locks::analyse(&session);
     let facts = Facts::of(&session);
     let mut out = output::stdout();

@@ -5,7 +5,7 @@ use super::filter::Filter;
 use super::line::pieces;
 use super::{CommandError, select};
 use crate::dump::VirtAddr;
-use crate::kernel::{Session, Task};
+use crate::kernel::{Session, Task, Tasks};
 use crate::object::Scope;
 use crate::present::{Document, Line};
 
@@ -103,10 +103,24 @@ impl<'s> Console<'s> {
         Scope { memory: session.memory(), types: session.types(), symbols: session.symbols() }
     }
 
+    /// Every task.
+    ///
+    /// # Errors
+    /// When there are none to be found, with the reason: an empty list would look like an answer.
+    pub(super) fn tasks(&self) -> Result<&'s Tasks, CommandError> {
+        let tasks = self.session.tasks();
+        if tasks.is_empty() {
+            let notes = self.session.notes();
+            let reason = notes.first().map_or("the dump has none", String::as_str);
+            return Err(CommandError::new(format!("no tasks can be read: {reason}")));
+        }
+        Ok(tasks)
+    }
+
     /// The current task: the chosen one, otherwise the one that panicked, otherwise the first that
     /// was on a CPU.
     pub(super) fn current(&self) -> Result<&'s Task, CommandError> {
-        let tasks = self.session.tasks();
+        let tasks = self.tasks()?;
         let chosen = self.current.and_then(|at| tasks.at(at));
         let panicked = || self.session.system().panic_task.and_then(|at| tasks.at(at));
         let active = || tasks.iter().find(|task| task.active);

@@ -2,7 +2,7 @@
 
 use super::CommandError;
 use crate::dump::VirtAddr;
-use crate::kernel::{Session, Task};
+use crate::kernel::{Task, Tasks};
 
 /// A number in hex, with or without `0x`.
 pub(super) fn hex(word: &str) -> Option<VirtAddr> {
@@ -13,8 +13,7 @@ pub(super) fn hex(word: &str) -> Option<VirtAddr> {
 
 /// The tasks that a word stands for: a pid (0: all idle tasks), the address of a `task_struct`, or
 /// a name. A name that looks like a number is written with a backslash before it.
-pub(super) fn tasks<'s>(session: &'s Session, word: &str) -> Result<Vec<&'s Task>, CommandError> {
-    let all = session.tasks();
+pub(super) fn tasks<'s>(all: &'s Tasks, word: &str) -> Result<Vec<&'s Task>, CommandError> {
     let (name, forced) = match word.strip_prefix('\\') {
         Some(name) => (name, true),
         None => (word, false),

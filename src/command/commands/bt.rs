@@ -32,7 +32,7 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
             }
             "-f" => raw = true,
             option if option.starts_with('-') => return Err(BT.unknown(option)),
-            word => chosen.get_or_insert_default().extend(select::tasks(session, word)?),
+            word => chosen.get_or_insert_default().extend(select::tasks(console.tasks()?, word)?),
         }
     }
     let tasks = match chosen {

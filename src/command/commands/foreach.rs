@@ -22,7 +22,7 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
         return Err(CommandError::new("foreach wants bt, ps or set after the tasks"));
     };
     let (selectors, command) = call.words.split_at(split);
-    let mut tasks: Vec<&Task> = session.tasks().iter().collect();
+    let mut tasks: Vec<&Task> = console.tasks()?.iter().collect();
     let mut states: Vec<&str> = Vec::new();
     let mut named: Option<Vec<&Task>> = None;
     for word in selectors {
@@ -31,7 +31,7 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
             "kernel" => tasks.retain(|task| task.kernel_thread),
             "active" => tasks.retain(|task| task.active),
             state if STATES.contains(&state) => states.push(state),
-            word => named.get_or_insert_default().extend(select::tasks(session, word)?),
+            word => named.get_or_insert_default().extend(select::tasks(console.tasks()?, word)?),
         }
     }
     if !states.is_empty() {

@@ -33,10 +33,13 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
                     }
                 }
             }
-            None => chosen.get_or_insert_default().extend(select::tasks(session, word)?),
+            None => chosen.get_or_insert_default().extend(select::tasks(console.tasks()?, word)?),
         }
     }
-    let mut tasks = chosen.unwrap_or_else(|| session.tasks().iter().collect());
+    let mut tasks = match chosen {
+        Some(chosen) => chosen,
+        None => console.tasks()?.iter().collect(),
+    };
     tasks.retain(|task| {
         !(user && task.kernel_thread
             || kernel && !task.kernel_thread

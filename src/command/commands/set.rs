@@ -17,7 +17,7 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
     match call.words {
         [] => {}
         [word] => {
-            let found = select::tasks(console.session, word)?;
+            let found = select::tasks(console.tasks()?, word)?;
             if let Some(task) = found.first() {
                 console.choose(task);
             }

@@ -1,0 +1,316 @@
+//! The command line, told as stories over the dump that is part of the program.
+
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+fn hangscope(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_hangscope"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// What a call that must succeed prints.
+fn printed(arguments: &[&str]) -> String {
+    let output = hangscope(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+/// What one command prints about the demo.
+fn exec(command: &str) -> String {
+    printed(&["exec", "--demo", "-c", command])
+}
+
+fn exec_json(command: &str) -> Value {
+    let all: Value =
+        serde_json::from_str(&printed(&["exec", "--demo", "--json", "-c", command])).unwrap();
+    all[0].clone()
+}
+
+/// A directory for one test, gone when the test is.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Scratch {
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(&dir).unwrap();
+        Scratch(dir)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn ps_lists_every_task_as_crash_does() {
+    let ps = exec("ps");
+    assert_eq!(ps.lines().count(), 1 + 108);
+    let line = ">     142       1   2  ffff88ca4132b000  RU   0.6     1576     1536  mm-holder";
+    assert!(ps.lines().any(|l| l == line), "{ps}");
+    assert_eq!(exec("ps | grep UN | wc -l"), "35\n");
+    assert_eq!(exec("ps -S"), "  RU: 9\n  IN: 22\n  ID: 42\n  UN: 35\n");
+    assert_eq!(exec("ps -A | grep -v PID | wc -l"), "4\n");
+
+    let rows = exec_json("ps");
+    let holder = rows["rows"].as_array().unwrap().iter().find(|row| row["pid"] == 142).unwrap();
+    assert_eq!(holder["task"], "0xffff88ca4132b000");
+    assert_eq!(holder["state"], "RU");
+    assert_eq!(holder["active"], true);
+    assert_eq!(holder["ppid"], 1);
+    assert_eq!(holder["comm"], "mm-holder");
+}
+
+#[test]
+fn a_running_task_is_traced_down_to_its_user_registers() {
+    let bt = exec("bt 142");
+    let lines: Vec<&str> = bt.lines().collect();
+    assert_eq!(lines[0], "PID: 142      TASK: ffff88ca4132b000  CPU: 2    COMMAND: \"mm-holder\"");
+    assert_eq!(lines[1], "    [exception RIP: native_queued_spin_lock_slowpath+105]");
+    assert!(lines.contains(&" #1 [ffffd082c043bb80] hu_write at ffffffffc05474c2 [holdup]"));
+    assert_eq!(lines.last(), Some(&"    ORIG_RAX: 0000000000000012  CS: 0033  SS: 002b"));
+    assert!(exec("bt -a").contains("\n--- <IRQ stack> ---\n"));
+}
+
+#[test]
+fn every_trace_is_complete_and_says_so() {
+    let answer = exec_json("foreach bt");
+    let rows = answer["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 108);
+    for row in rows {
+        assert_eq!(row["end"], "complete", "{row}");
+        for frame in row["frames"].as_array().unwrap() {
+            assert!(frame["pc"].as_str().unwrap().starts_with("0x"));
+            assert!(frame["kind"] == "user" || frame["symbol"].is_string(), "{frame}");
+        }
+    }
+    let init = rows.iter().find(|row| row["pid"] == 1).unwrap();
+    let frame = &init["frames"][0];
+    assert_eq!(
+        (&frame["n"], &frame["kind"], &frame["sp"], &frame["pc"]),
+        (&0.into(), &"call".into(), &"0xffffd082c00139c8".into(), &"0xffffffff97c06a3d".into())
+    );
+}
+
+#[test]
+fn the_report_names_the_deadlocks_and_who_holds_the_rest_up() {
+    let report: Value = serde_json::from_str(&printed(&["report", "--demo", "--json"])).unwrap();
+    let mut cycles: Vec<Vec<u64>> = report["cycles"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|cycle| {
+            let pids = cycle["tasks"].as_array().unwrap().iter();
+            let mut pids: Vec<u64> = pids.map(|pid| pid.as_u64().unwrap()).collect();
+            pids.sort_unstable();
+            pids
+        })
+        .collect();
+    cycles.sort_unstable();
+    assert_eq!(cycles, [vec![111, 112], vec![114, 115, 116], vec![125, 126]]);
+    assert_eq!(report["release"], "6.1.0-50-cloud-amd64");
+    assert_eq!(report["counts"]["UN"], 35);
+    let locks = report["locks"].as_array().unwrap();
+    let mmap_lock =
+        locks.iter().find(|lock| lock["address"] == "0xffff88ca410616f0").expect("mmap_lock");
+    assert_eq!(mmap_lock["kind"], "rwsem");
+    assert_eq!(mmap_lock["holders"][0]["pid"], 142);
+    assert_eq!(mmap_lock["waiters"].as_array().unwrap().len(), 6);
+
+    let text = printed(&["report", "--demo"]);
+    assert!(text.contains("Deadlock 3 of 3"), "{text}");
+    assert!(!text.contains('\x1b'), "no colours into a pipe");
+    let dot = printed(&["report", "--demo", "--dot"]);
+    assert!(dot.starts_with("digraph") && dot.contains("color=red") && dot.ends_with("}\n"));
+}
+
+#[test]
+fn structs_and_expressions_are_printed_as_crash_prints_them() {
+    assert_eq!(
+        exec("struct -o list_head"),
+        "struct list_head {\n   [0] struct list_head *next;\n   [8] struct list_head *prev;\n}\nSIZE: 16\n"
+    );
+    assert_eq!(
+        exec("task_struct.pid,comm ffff88ca4132b000"),
+        "  pid = 142,\n  comm = \"mm-holder\\000\\000\\000\\000\\000\\000\",\n"
+    );
+    assert_eq!(
+        exec("p &((struct task_struct *)0xffff88ca4132b000)->mm->mmap_lock"),
+        "$1 = (struct rw_semaphore *) 0xffff88ca410616f0\n"
+    );
+    let lock = exec_json("struct rw_semaphore ffff88ca410616f0");
+    assert_eq!(lock["type"], "struct rw_semaphore");
+    assert_eq!(lock["address"], "0xffff88ca410616f0");
+    assert!(lock["members"]["wait_list"]["next"].as_str().unwrap().starts_with("0xffff"));
+    assert_eq!(
+        exec("rd init_task 2"),
+        "ffffffff98c1aa40:  0000000000004000 0000000000000000   .@..............\n"
+    );
+    assert_eq!(exec("sym hu_write"), "ffffffffc0547270 (t) hu_write [holdup]\n");
+}
+
+#[test]
+fn reading_an_object_as_something_else_is_warned_of() {
+    let output = hangscope(&["exec", "--demo", "-c", "mm_struct.mmap_lock ffff88ca4132b000"]);
+    assert!(output.status.success());
+    assert_eq!(
+        text(&output.stderr),
+        "hangscope: mm_struct.mmap_lock ffff88ca4132b000: note: 0xffff88ca4132b000 is the \
+         task_struct of mm-holder[142], not a mm_struct\n"
+    );
+}
+
+#[test]
+fn a_failing_command_is_pointed_at_and_the_next_one_runs() {
+    let calls = ["exec", "--demo", "-c", "p init_task.com", "-c", "bt 4711", "-c", "eval 16"];
+    let output = hangscope(&calls);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).starts_with("hexadecimal: 10\n"));
+    assert_eq!(
+        text(&output.stderr),
+        "hangscope: p init_task.com: column 12: struct task_struct has no member com\n  \
+         p init_task.com\n             ^\n\
+         hangscope: bt 4711: no task with pid 4711\n"
+    );
+
+    let output = hangscope(&["exec", "--demo", "--json", "-c", "nonsense", "-c", "eval 16"]);
+    assert_eq!(output.status.code(), Some(1));
+    let answers: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(answers[0]["error"].as_str().unwrap().starts_with("no command and no type nonsense"));
+    assert!(answers[1]["lines"].is_array());
+}
+
+#[test]
+fn commands_come_from_standard_input_too() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hangscope"))
+        .args(["exec", "--demo", "-c", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"# who\nset 1\n\nbt | head -1\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let lines = text(&output.stdout);
+    assert!(lines.starts_with("    PID: 1\nCOMMAND: \"init\"\n"), "{lines}");
+    assert!(lines.ends_with("CPU: 0    COMMAND: \"init\"\n"), "bt takes the chosen task: {lines}");
+}
+
+#[test]
+fn what_is_no_dump_gets_one_clear_line() {
+    let scratch = Scratch::new("no-dump");
+    let (empty, script) = (scratch.path("empty"), scratch.path("script"));
+    std::fs::write(&empty, "").unwrap();
+    std::fs::write(&script, "#!/bin/sh\n\x1b[2Jexit\n").unwrap();
+    let missing = scratch.path("missing");
+    let directory = scratch.path("");
+    for file in [&empty, &script, &missing, &directory] {
+        let output = hangscope(&["exec", file, "-c", "ps"]);
+        assert_eq!(output.status.code(), Some(1), "{file}");
+        let message = text(&output.stderr);
+        assert!(message.starts_with(&format!("hangscope: {file}: ")), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+        assert!(!message.contains('\x1b'));
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_two() {
+    for wrong in [
+        &["exec", "--demo"][..],
+        &["--nonsense"],
+        &["report"],
+        &["exec", "--demo", "vmcore", "-c", "ps"],
+        &["trim", "vmcore"],
+        &["exec", "--demo=nothing", "-c", "ps"],
+    ] {
+        let output = hangscope(wrong);
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}: {}", text(&output.stderr));
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_it_quietly() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hangscope"))
+        .args(["exec", "--demo", "-c", "sym -l"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = [0; 100];
+    child.stdout.take().unwrap().read_exact(&mut first).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(text(&output.stderr), "");
+}
+
+#[test]
+fn a_trimmed_dump_answers_the_same() {
+    let scratch = Scratch::new("trim");
+    let out = scratch.path("small");
+    assert!(printed(&["trim", "--demo", &out]).contains("pages"));
+    assert_eq!(std::fs::read_dir(&scratch.0).unwrap().count(), 1, "nothing else is left behind");
+    let questions =
+        ["ps", "foreach bt -f", "log", "mod", "task_struct ffff88ca4132b000", "struct task_struct"];
+    for question in questions {
+        assert_eq!(printed(&["exec", &out, "-c", question]), exec(question), "{question}");
+    }
+    assert_eq!(printed(&["report", &out, "--json"]), printed(&["report", "--demo", "--json"]));
+
+    let before = std::fs::read(&out).unwrap();
+    let output = hangscope(&["trim", &out, &out]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("would overwrite"));
+    assert_eq!(std::fs::read(&out).unwrap(), before);
+}
+
+#[test]
+fn the_file_is_described() {
+    let info: Value = serde_json::from_str(&printed(&["info", "--demo", "--json"])).unwrap();
+    assert_eq!(info["release"], "6.1.0-50-cloud-amd64");
+    assert_eq!(info["compression"], serde_json::json!(["zstd"]));
+    assert_eq!(info["cpus"], 4);
+    assert!(info["symbols"].as_u64().unwrap() > 80_000);
+    assert!(info["structs"].as_u64().unwrap() > 7_000);
+    assert!(
+        printed(&["info", "--demo"]).contains("build id: bb603a9147d3efe4744bf83c83eee397c591cc20")
+    );
+}
+
+#[test]
+fn every_command_is_in_help_and_in_the_manual() {
+    let help = exec("help");
+    let man = printed(&["man"]);
+    for command in hangscope::command::COMMANDS {
+        assert!(help.lines().any(|line| line.starts_with(command.name)), "{}", command.name);
+        assert!(man.contains(&format!("\\fB{}", command.name)), "{}", command.name);
+        assert!(exec(&format!("help {}", command.name)).contains(command.summary));
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(printed(&["completions", shell]).contains("hangscope"));
+    }
+}
+
+#[test]
+fn doctor_looks_and_changes_nothing() {
+    let checks: Value = serde_json::from_str(&printed(&["doctor", "--json"])).unwrap();
+    let names: Vec<&str> =
+        checks.as_array().unwrap().iter().map(|check| check["check"].as_str().unwrap()).collect();
+    assert!(names.contains(&"hung_task_panic") && names.contains(&"crashkernel="), "{names:?}");
+}
