@@ -5,7 +5,7 @@
 use super::arguments::Doctor;
 use super::json::Json;
 use super::output::{self, Failure, Style};
-use crate::debuginfo::{Advice, Identity};
+use crate::debuginfo::{Advice, Identity, Places};
 use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -277,14 +277,9 @@ fn types(machine: &Machine) -> Check {
 fn debug_information(machine: &Machine) -> Check {
     let release = machine.read("proc/sys/kernel/osrelease").ok();
     let version = machine.read("proc/sys/kernel/version").ok();
-    let name = release.as_deref().unwrap_or("");
-    let places = [
-        format!("usr/lib/debug/boot/vmlinux-{name}"),
-        format!("usr/lib/debug/lib/modules/{name}/vmlinux"),
-        format!("lib/modules/{name}/build/vmlinux"),
-        format!("usr/lib/debug/boot/vmlinux-{name}.debug"),
-    ];
-    let found = places.iter().find(|place| release.is_some() && machine.exists(place));
+    let identity = Identity { release: release.clone(), version, build_id: None };
+    let places = Places { root: machine.root.clone(), ..Places::of_this_machine() };
+    let found = places.candidates(&identity).into_iter().find(|path| path.is_file());
     Check {
         name: "debug information",
         state: if found.is_some() { State::Good } else { State::Unknown },
@@ -295,10 +290,10 @@ fn debug_information(machine: &Machine) -> Check {
                     release.as_deref().unwrap_or("this kernel")
                 )
             },
-            |place| format!("/{place}"),
+            |path| crate::dump::scrub(path.as_os_str().as_encoded_bytes()),
         ),
         why: "it adds source lines and local variables; tasks, traces and locks come without it",
-        how: Advice::new(&Identity { release, version, build_id: None }).to_string(),
+        how: Advice::new(&identity).to_string(),
     }
 }
 

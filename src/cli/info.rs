@@ -4,10 +4,11 @@ use super::arguments::Info;
 use super::json::Json;
 use super::output::{self, Failure};
 use super::source;
-use crate::debuginfo::{Advice, Identity, Tag};
-use crate::dump::DumpInfo;
+use crate::debuginfo::{Advice, Tag};
+use crate::dump::{DumpInfo, scrub};
 use crate::kernel::Session;
 use std::io::{self, Write};
+use std::path::Path;
 
 pub(super) fn run(info: &Info) -> Result<(), Failure> {
     let session = source::open(&info.source)?;
@@ -36,6 +37,8 @@ struct Facts {
     module_symbols: usize,
     structs: usize,
     modules: usize,
+    /// The kernel's ELF file; or why there is none, and what to install.
+    vmlinux: Result<String, (String, String)>,
     notes: Vec<String>,
 }
 
@@ -46,17 +49,25 @@ impl Facts {
         let uts = dump.utsname.as_ref();
         let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         let mut tables = session.symbols().tables();
+        let release = notes.release().map(str::to_owned).or(uts.and_then(|uts| text(&uts.release)));
+        let build_id = notes.build_id().map(str::to_owned);
+        let path = |path: &Path| scrub(path.as_os_str().as_encoded_bytes());
+        let vmlinux = session.vmlinux();
+        let advice = Advice::new(&session.identity()).to_string();
         Facts {
             name,
-            release: notes.release().map(str::to_owned).or(uts.and_then(|uts| text(&uts.release))),
+            release,
             version: uts.and_then(|uts| text(&uts.version)),
-            build_id: notes.build_id().map(str::to_owned),
+            build_id,
             kernel_offset: notes.kernel_offset(),
             cpus: session.cpus().online(),
             symbols: tables.next().map_or(0, |kernel| kernel.len()),
             module_symbols: tables.map(|table| table.len()).sum(),
             structs: session.types().names(Tag::Struct).len(),
             modules: session.modules().len(),
+            vmlinux: vmlinux
+                .map(|found| path(&found.path))
+                .map_err(|missing| (missing.to_string(), advice)),
             notes: session.notes(),
             dump,
         }
@@ -113,26 +124,14 @@ impl Facts {
         for note in &self.notes {
             line("note", note.clone())?;
         }
-        line("lines, locals", format!("not in a dump. {}", self.advice()))?;
-        if let Some(id) = &self.build_id {
-            let server = "https://debuginfod.elfutils.org";
-            line("", format!("or, by build id, from {server}/buildid/{id}/debuginfo"))?;
+        match &self.vmlinux {
+            Ok(path) => line("vmlinux", path.clone()),
+            Err((missing, _)) => line("vmlinux", missing.clone()),
         }
-        Ok(())
     }
 
     fn registers(&self) -> usize {
         self.cpus.min(self.dump.nr_cpus.map_or(0, |n| usize::try_from(n).unwrap_or(0)))
-    }
-
-    /// Where its debug information comes from.
-    fn advice(&self) -> String {
-        let of = Identity {
-            release: self.release.clone(),
-            version: self.version.clone(),
-            build_id: self.build_id.clone(),
-        };
-        Advice::new(&of).to_string()
     }
 
     fn compressions(&self) -> Vec<String> {
@@ -164,7 +163,10 @@ impl Facts {
             json.key("module_symbols")?.plain(self.module_symbols)?;
             json.key("structs")?.plain(self.structs)?;
             json.key("modules")?.plain(self.modules)?;
-            json.key("debuginfo_from")?.text(&self.advice())?;
+            json.key("vmlinux")?.maybe(self.vmlinux.as_deref().ok(), Json::text)?;
+            let missing = self.vmlinux.as_ref().err();
+            json.key("no_vmlinux")?.maybe(missing, |json, (why, _)| json.text(why))?;
+            json.key("advice")?.maybe(missing, |json, (_, advice)| json.text(advice))?;
             json.key("notes")?.list(&self.notes, |json, note| json.text(note))
         })
     }
