@@ -58,6 +58,13 @@ pub fn analyse(session: &Session) -> LockGraph {
     note_unheld(&mut graph);
     let asleep = scene.tasks.iter().filter(|task| scene.uninterruptible(task)).count();
     graph.verdict = verdict::of(&graph, asleep);
+    if let Some(missing) = session.tasks().notes.first() {
+        graph.verdict = format!(
+            "The list of tasks is doubtful ({missing}). Of the {} found: {}",
+            scene.tasks.len(),
+            graph.verdict
+        );
+    }
     graph
 }
 
