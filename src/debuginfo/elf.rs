@@ -17,7 +17,9 @@ use goblin::elf::{Elf, Symtab};
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;
+use std::ops::{Deref, Range};
 use std::path::Path;
+use std::sync::Arc;
 
 /// `NT_GNU_BUILD_ID`
 const BUILD_ID: u32 = 3;
@@ -46,7 +48,7 @@ pub enum ElfError {
 
 /// A vmlinux.
 pub struct Vmlinux {
-    bytes: Bytes,
+    bytes: Arc<Bytes>,
     sections: Vec<SectionHeader>,
     /// The section that holds the names of the sections.
     names: usize,
@@ -59,6 +61,22 @@ pub struct Section<'f> {
     pub at: VirtAddr,
     /// Its contents.
     pub bytes: &'f [u8],
+}
+
+/// A section's bytes as they are in the file, kept as long as they are needed.
+pub(super) struct Stored {
+    file: Arc<Bytes>,
+    range: Range<usize>,
+    /// `SHF_COMPRESSED`: it begins with an `Elf64_Chdr`.
+    pub(super) compressed: bool,
+}
+
+impl Deref for Stored {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.file.get(self.range.clone()).unwrap_or_default()
+    }
 }
 
 impl Vmlinux {
@@ -91,19 +109,32 @@ impl Vmlinux {
         let offset = usize::try_from(header.e_shoff).map_err(|_| SECTIONS)?;
         let sections = SectionHeader::parse(&bytes, offset, usize::from(header.e_shnum), context());
         let sections = sections.map_err(|_| SECTIONS)?;
-        Ok(Vmlinux { bytes, sections, names: usize::from(header.e_shstrndx) })
+        Ok(Vmlinux { bytes: Arc::new(bytes), sections, names: usize::from(header.e_shstrndx) })
     }
 
     /// A section by its name. `None` also when its contents are not in the file, as in those that
     /// hold debug information alone, or are compressed.
     #[must_use]
     pub fn section(&self, name: &str) -> Option<Section<'_>> {
-        let names = self.sections.get(self.names)?;
-        let found = self.sections.iter().find(|section| {
-            self.text(names, section.sh_name).is_some_and(|its| its == name.as_bytes())
-        })?;
+        let found = self.header(name)?;
         let bytes = self.contents(found)?;
         Some(Section { at: VirtAddr(found.sh_addr), bytes })
+    }
+
+    /// A section by its name, as it is stored: compressed perhaps.
+    pub(super) fn stored(&self, name: &str) -> Option<Stored> {
+        let section = self.header(name)?;
+        let range = self.range(section)?;
+        self.bytes.get(range.clone())?;
+        let compressed = section.sh_flags & u64::from(SHF_COMPRESSED) != 0;
+        Some(Stored { file: Arc::clone(&self.bytes), range, compressed })
+    }
+
+    fn header(&self, name: &str) -> Option<&SectionHeader> {
+        let names = self.sections.get(self.names)?;
+        self.sections.iter().find(|section| {
+            self.text(names, section.sh_name).is_some_and(|its| its == name.as_bytes())
+        })
     }
 
     /// The build id in hex.
@@ -200,11 +231,19 @@ impl Vmlinux {
 
     /// A section's bytes, unless they are not in the file or compressed.
     fn contents(&self, section: &SectionHeader) -> Option<&[u8]> {
-        if section.sh_type == SHT_NOBITS || section.sh_flags & u64::from(SHF_COMPRESSED) != 0 {
+        if section.sh_flags & u64::from(SHF_COMPRESSED) != 0 {
+            return None;
+        }
+        self.bytes.get(self.range(section)?)
+    }
+
+    /// Where in the file a section is, unless it has no contents there.
+    fn range(&self, section: &SectionHeader) -> Option<Range<usize>> {
+        if section.sh_type == SHT_NOBITS {
             return None;
         }
         let start = usize::try_from(section.sh_offset).ok()?;
-        self.bytes.get(start..start.checked_add(usize::try_from(section.sh_size).ok()?)?)
+        Some(start..start.checked_add(usize::try_from(section.sh_size).ok()?)?)
     }
 
     fn text(&self, strings: &SectionHeader, offset: usize) -> Option<&[u8]> {
@@ -266,10 +305,10 @@ pub(super) mod tests {
     const RODATA: u64 = 0xffff_ffff_8200_0000;
 
     /// Name, type, flags, address, link and contents.
-    type Part<'p> = (&'p str, u32, u32, u64, u32, &'p [u8]);
+    pub(in crate::debuginfo) type Part<'p> = (&'p str, u32, u32, u64, u32, &'p [u8]);
 
     /// An ELF file of sections.
-    fn file(sections: &[Part]) -> Vec<u8> {
+    pub(in crate::debuginfo) fn file(sections: &[Part]) -> Vec<u8> {
         let mut names = vec![0];
         let mut headers = vec![0; 64];
         let mut contents = vec![0; 64];
@@ -363,7 +402,7 @@ pub(super) mod tests {
         ])
     }
 
-    fn open(bytes: Vec<u8>) -> Result<Vmlinux, ElfError> {
+    pub(in crate::debuginfo) fn open(bytes: Vec<u8>) -> Result<Vmlinux, ElfError> {
         Vmlinux::new(Bytes::Owned(bytes))
     }
 

@@ -1,6 +1,6 @@
 //! Names, types and lines, from whatever there is.
 //!
-//! Every source ends in the same two models: [`Types`] (BTF today, DWARF beside it) and
+//! Every source ends in the same two models: [`Types`] (BTF or DWARF) and
 //! [`Symbols`] (kallsyms out of the dump, an ELF symbol table). Nothing above this floor knows
 //! which of them answered.
 
@@ -17,6 +17,7 @@
 
 mod advice;
 pub mod btf;
+mod dwarf;
 mod elf;
 mod find;
 pub mod kallsyms;
@@ -26,6 +27,7 @@ mod types;
 
 pub use advice::Advice;
 pub use btf::{Btf, BtfError};
+pub use dwarf::{Dwarf, DwarfError, Position};
 pub use elf::{ElfError, Section, Vmlinux};
 pub use find::{Found, Identity, NotFound, Places, Refused};
 pub use kallsyms::{KallsymsAddresses, KallsymsError};

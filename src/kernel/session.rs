@@ -6,9 +6,9 @@
 //! lacks has a reason in [`Session::notes`].
 
 use super::cpu::{Cpu, Cpus};
-use super::sources::{Sources, find_vmlinux};
+use super::sources::{Sources, find_vmlinux, shift};
 use super::{Kernel, Known, Log, Module, System, Task, Tasks, Unknown};
-use crate::debuginfo::{Found, Identity, SymbolRef, Symbols, Tag, Type, Types};
+use crate::debuginfo::{Dwarf, Found, Identity, SymbolRef, Symbols, Tag, Type, Types};
 use crate::dump::{self, Dump, VirtAddr, VmcoreInfo};
 use crate::memory::{KernelSpace, PageTableClues, SpaceError, UserSpace, VirtualMemory};
 use crate::object::Object;
@@ -53,6 +53,7 @@ pub struct Session {
     log: OnceLock<Log>,
     system: OnceLock<System>,
     unwinding: OnceLock<Unwinding>,
+    dwarf: OnceLock<Known<Dwarf>>,
 }
 
 /// What unwinding stands on.
@@ -89,6 +90,7 @@ impl Session {
             log: OnceLock::new(),
             system: OnceLock::new(),
             unwinding: OnceLock::new(),
+            dwarf: OnceLock::new(),
         })
     }
 
@@ -153,6 +155,20 @@ impl Session {
     /// [`Unknown`], with what to install, when there is none of this kernel, or none is wanted.
     pub fn vmlinux(&self) -> Known<&Found> {
         let found = self.vmlinux.get_or_init(|| find_vmlinux(&self.identity(), &self.options));
+        found.as_ref().map_err(Unknown::clone)
+    }
+
+    /// What the compiler wrote down about the kernel itself, in its ELF file.
+    ///
+    /// # Errors
+    /// [`Unknown`] as [`Session::vmlinux`], and when the file was stripped of it.
+    pub fn dwarf(&self) -> Known<&Dwarf> {
+        let found = self.dwarf.get_or_init(|| {
+            let found = self.vmlinux()?;
+            let shift = shift(&found.vmlinux, self.dump.vmcoreinfo());
+            Dwarf::new(&found.vmlinux, shift)
+                .map_err(|why| Unknown::because(format!("{}: {why}", found.path.display())))
+        });
         found.as_ref().map_err(Unknown::clone)
     }
 

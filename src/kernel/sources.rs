@@ -129,17 +129,16 @@ fn kernel_symbols<'f>(
 
 /// The symbols of the file, moved by as much as KASLR moved the kernel.
 fn moved_symbols(vmlinux: &Vmlinux, info: &VmcoreInfo) -> Known<SymbolTable> {
-    if let Some(shift) = info.kernel_offset() {
-        return vmlinux.symbols(shift).map_err(unknown);
-    }
-    let table = vmlinux.symbols(0).map_err(unknown)?;
-    let linked = table.find_all("_stext").next().map(|symbol| symbol.at);
-    match (linked, info.symbol("_stext")) {
-        (Some(linked), Some(at)) if linked != at => {
-            vmlinux.symbols(at.0.wrapping_sub(linked.0)).map_err(unknown)
-        }
-        _ => Ok(table),
-    }
+    vmlinux.symbols(shift(vmlinux, info)).map_err(unknown)
+}
+
+/// How far above where the file was linked to the kernel runs.
+pub(super) fn shift(vmlinux: &Vmlinux, info: &VmcoreInfo) -> u64 {
+    let by_stext = || {
+        let linked = vmlinux.symbols(0).ok()?.find_all("_stext").next()?.at;
+        Some(info.symbol("_stext")?.0.wrapping_sub(linked.0))
+    };
+    info.kernel_offset().or_else(by_stext).unwrap_or(0)
 }
 
 /// From the dump's memory, or else from the kernel's ELF file.
