@@ -15,6 +15,7 @@
     )
 )]
 
+mod code;
 mod cpu;
 pub mod fields;
 mod image;
@@ -34,6 +35,7 @@ mod tasks;
 mod testing;
 pub mod walk;
 
+pub use code::Code;
 pub use cpu::{Cpu, Cpus};
 pub use image::Kernel;
 pub use log::{Caller, Log, LogRecord};

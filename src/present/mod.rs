@@ -4,8 +4,10 @@
 //! their sort keys and filter fields, the text output, `--json` and the documentation. Nothing
 //! here knows a terminal or a serialiser.
 
+mod assembly;
 mod cell;
 mod definition;
+mod disassembly;
 mod document;
 mod ps;
 mod stack;
@@ -15,6 +17,7 @@ mod value;
 
 pub use cell::{UNKNOWN, span};
 pub use definition::{Offsets, definition, member_definition};
+pub use disassembly::{Disassembly, InstructionRow, Target};
 pub use document::{Document, Line, Link, Printed};
 pub use ps::{PS_HEADING, ps_line, ps_table};
 pub use stack::{Stack, StackFrame};

@@ -1,6 +1,9 @@
 """The checks.  Each yields what is wrong, a line each, and returns what was looked at, in words."""
 import pathlib
+import re
+import subprocess
 import sys
+import tempfile
 
 import reference
 
@@ -245,6 +248,58 @@ def variants(dump, program):
     return f"{len(files)} files alike"
 
 
+def spelling(instruction):
+    """An instruction in words, without what binutils itself spells differently from release to release.
+
+    Since 2.41 a shift by one has its `$1`; eretu (FRED) is newer than most and was `repz clac` before.
+    """
+    words = re.sub(r"\s*#.*", "", instruction).split()
+    if len(words) > 1 and words[-1].startswith("$1,"):
+        words[-1] = words[-1][len("$1,"):]
+    return ["eretu"] if words == ["repz", "clac"] else words
+
+
+def objdump(code, at):
+    """objdump's instructions of these bytes: {address: text}."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(code)
+        file.flush()
+        command = ["objdump", "-D", "-b", "binary", "-m", "i386:x86-64", f"--adjust-vma={at:#x}", "-w", "--no-show-raw-insn"]
+        said = subprocess.run([*command, file.name], capture_output=True, text=True, check=True).stdout
+    found = (re.match(r"\s*([0-9a-f]+):\t(.*)", line) for line in said.splitlines())
+    return {int(match[1], 16): match[2] for match in found if match}
+
+
+def dis(dump, program, functions=200):
+    """Every k-th function by name is what objdump makes of the bytes that `rd` prints.
+
+    Left out are bytes that are no instruction for us: in the kernel's text that is data, which objdump prints in
+    its own ways (`.byte`, a prefix alone).
+    """
+    start, end = (address(program.rows(dump, f"sym {name}")[0]["address"]) for name in ("_stext", "_etext"))
+    text = [row for row in program.rows(dump, "sym -l") if row["type"] in "tTwW" and not row["module"]]
+    text = sorted({(row["name"], address(row["address"])) for row in text if start <= address(row["address"]) < end})
+    compared = 0
+    chosen = text[:: max(1, len(text) // functions)][:functions]
+    functions = program.many(dump, [f"dis -f {at:#x}" for _, at in chosen])
+    lengths = [sum(len(row["bytes"]) // 2 for row in rows) for rows in functions]
+    memory = program.many(dump, [f"rd -8 {at:#x} {length}" for (_, at), length in zip(chosen, lengths)])
+    for (name, at), rows, lines in zip(chosen, functions, memory):
+        expected = objdump(bytes.fromhex(" ".join(line["words"] for line in lines)), at)
+        for row in rows:
+            if row["mnemonic"] == "(bad)":
+                continue
+            compared += 1
+            want = spelling(expected.get(address(row["address"]), ""))
+            got = spelling(f"{row['mnemonic']} {row['operands']}")
+            if got != want:
+                yield f"{name} {row['address']}: {' '.join(want)!r}, not {' '.join(got)!r}"
+            branch = re.fullmatch(r"0x[0-9a-f]+", row["operands"])
+            if branch and row["target"] != row["operands"]:
+                yield f"{name} {row['address']}: its target is {row['operands']}, not {row['target']}"
+    return f"{compared} instructions of {len(chosen)} functions as objdump has them"
+
+
 WITH_GOLDEN = [ps, stacks, running, names, log, mod]
 WITH_TRUTH = [report, cycles, roots]
-ALWAYS = [variants]
+ALWAYS = [variants, dis]

@@ -8,7 +8,7 @@ dmesg.txt; golden/ with ps.txt, foreach-bt.txt, log.txt, mod.txt of crash and dr
 (tests/lab makes all of them).  What a folder does not have is not checked.  Kernels before 6.0 do not say in
 VMCOREINFO where their symbols are: without a --vmlinux of that release their dumps are skipped.
 
-One line a check; the last line is `N passed, N failed`.
+dis wants objdump (binutils 2.39 or later).  One line a check; the last line is `N passed, N failed`.
 """
 import argparse
 import functools
@@ -78,6 +78,14 @@ class Program:
         if "error" in answer:
             raise Failed(f"{command}: {answer['error']}")
         return answer["rows"]
+
+    def many(self, dump, commands):
+        """The rows of each command, all from one run."""
+        arguments = [word for command in commands for word in ("-c", command)]
+        answers = json.loads(self.run("exec", dump.file, *arguments, "--json", dump=dump))
+        if wrong := next((answer for answer in answers if "error" in answer), None):
+            raise Failed(f"{wrong['command']}: {wrong['error']}")
+        return [answer["rows"] for answer in answers]
 
     def report(self, dump):
         return json.loads(self.run("report", "--json", dump.file, dump=dump))

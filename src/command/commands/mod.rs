@@ -1,6 +1,7 @@
 //! The table of commands.
 
 mod bt;
+mod dis;
 mod expression;
 mod foreach;
 mod help;
@@ -32,6 +33,7 @@ pub struct Command {
 /// Every command, in alphabetical order.
 pub static COMMANDS: &[Command] = &[
     bt::BT,
+    dis::DIS,
     expression::EVAL,
     foreach::FOREACH,
     help::HELP,

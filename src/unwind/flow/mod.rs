@@ -75,6 +75,12 @@ pub struct Function {
     entry: u64,
 }
 
+/// The instructions in `code`, which lies at `at`. Bytes that are none become invalid instructions.
+#[must_use]
+pub fn decode(code: &[u8], at: VirtAddr) -> Vec<Instruction> {
+    Decoder::with_ip(64, code, at.0, DecoderOptions::NONE).into_iter().collect()
+}
+
 /// Before or after an instruction.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Moment {
@@ -96,11 +102,7 @@ impl Function {
     /// Decodes the function whose code, `code`, lies at `entry`.
     #[must_use]
     pub fn decode(code: &[u8], entry: VirtAddr) -> Function {
-        let mut instructions = Vec::new();
-        let mut decoder = Decoder::with_ip(64, code, entry.0, DecoderOptions::NONE);
-        while decoder.can_decode() {
-            instructions.push(decoder.decode());
-        }
+        let instructions = decode(code, entry);
         let end = entry.0.saturating_add(u64::try_from(code.len()).unwrap_or(u64::MAX));
         let mut leaders = BTreeSet::from([entry.0]);
         for instruction in &instructions {
