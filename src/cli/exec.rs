@@ -5,8 +5,10 @@ use super::json::Json;
 use super::output::{self, Failure};
 use super::source;
 use crate::command::{Answer, CommandError, Console};
+use crate::debuginfo::Position;
 use crate::object::{Content, Value};
 use crate::present::{Cell, Document, Line, Printed, Stack, StackFrame, Table};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use std::io::{self, BufRead, Write};
 
 pub(super) fn run(exec: &Exec) -> Result<(), Failure> {
@@ -18,8 +20,13 @@ pub(super) fn run(exec: &Exec) -> Result<(), Failure> {
         let mut json = Json::new(output::stdout());
         json.array(|json| {
             for command in &commands {
-                let answer = console.run(command);
+                let mut answer = console.run(command);
                 failed |= answer.is_err();
+                // JSON has them always.
+                if let Ok(Answer { document: Document::Stacks(stacks), .. }) = &mut answer {
+                    let all = std::mem::take(stacks).into_par_iter();
+                    *stacks = all.map(|stack| stack.with_positions(&session)).collect();
+                }
                 json.object(|json| {
                     json.key("command")?.text(command)?;
                     match &answer {
@@ -149,42 +156,57 @@ fn write_stack<W: Write>(json: &mut Json<W>, stack: &Stack) -> io::Result<()> {
         json.key("task")?.address(stack.task)?;
         write_cell(json.key("cpu")?, &stack.cpu)?;
         json.key("comm")?.text(&stack.comm)?;
-        let frames = stack.frames.iter().enumerate();
-        json.key("frames")?.list(frames, |json, (n, frame)| write_frame(json, n, frame))?;
+        // Inlined functions are frames too.
+        let frames = stack.frames.iter().flat_map(|frame| {
+            frame.inlined().map(Some).chain([None]).map(move |inlined| (frame, inlined))
+        });
+        json.key("frames")?.list(frames.enumerate(), |json, (n, (frame, inlined))| {
+            json.object(|json| write_frame(json, n, frame, inlined))
+        })?;
         json.key("end")?.text(stack.cut.as_deref().unwrap_or("complete"))
     })
 }
 
-fn write_frame<W: Write>(json: &mut Json<W>, n: usize, frame: &StackFrame) -> io::Result<()> {
-    json.object(|json| {
-        json.key("n")?.plain(n)?;
-        json.key("kind")?.text(frame.kind_name())?;
-        json.key("sp")?.address(frame.sp)?;
-        json.key("pc")?.address(frame.pc)?;
-        let symbol = frame.symbol.as_ref();
-        json.key("symbol")?.maybe(symbol, |json, (name, _)| json.text(name))?;
-        json.key("offset")?.maybe(symbol, |json, (_, offset)| json.plain(offset))?;
-        json.key("module")?.maybe(frame.module.as_deref(), Json::text)?;
-        // Lines come with DWARF.
-        json.key("file")?.null()?;
-        json.key("line")?.null()?;
-        json.key("reliable")?.plain(frame.reliable)?;
-        let registers: Vec<_> = frame.registers.iter().collect();
-        if !registers.is_empty() {
-            json.key("registers")?.object(|json| {
-                for (register, value) in registers {
-                    json.key(&register.name().to_lowercase())?
-                        .address(crate::dump::VirtAddr(value))?;
-                }
-                Ok(())
-            })?;
-        }
-        if !frame.words.is_empty() {
-            json.key("words")?
-                .list(&frame.words, |json, word| json.address(crate::dump::VirtAddr(*word)))?;
-        }
-        Ok(())
-    })
+/// A frame, or a function that was inlined at its place.
+fn write_frame<W: Write>(
+    json: &mut Json<W>,
+    n: usize,
+    frame: &StackFrame,
+    inlined: Option<&Position>,
+) -> io::Result<()> {
+    json.key("n")?.plain(n)?;
+    json.key("kind")?.text(if inlined.is_some() { "inline" } else { frame.kind_name() })?;
+    json.key("sp")?.address(frame.sp)?;
+    json.key("pc")?.address(frame.pc)?;
+    let symbol = frame.symbol.as_ref().filter(|_| inlined.is_none());
+    let name = match inlined {
+        Some(inlined) => inlined.function.as_deref(),
+        None => symbol.map(|(name, _)| name.as_str()),
+    };
+    json.key("symbol")?.maybe(name, Json::text)?;
+    json.key("offset")?.maybe(symbol, |json, (_, offset)| json.plain(offset))?;
+    json.key("module")?.maybe(frame.module.as_deref(), Json::text)?;
+    let position = inlined.or_else(|| frame.position());
+    json.key("file")?.maybe(position.and_then(|at| at.file.as_deref()), Json::text)?;
+    json.key("line")?.maybe(position.and_then(|at| at.line), Json::plain)?;
+    json.key("reliable")?.plain(frame.reliable)?;
+    if inlined.is_some() {
+        return Ok(());
+    }
+    let registers: Vec<_> = frame.registers.iter().collect();
+    if !registers.is_empty() {
+        json.key("registers")?.object(|json| {
+            for (register, value) in registers {
+                json.key(&register.name().to_lowercase())?.address(crate::dump::VirtAddr(value))?;
+            }
+            Ok(())
+        })?;
+    }
+    if !frame.words.is_empty() {
+        json.key("words")?
+            .list(&frame.words, |json, word| json.address(crate::dump::VirtAddr(*word)))?;
+    }
+    Ok(())
 }
 
 fn write_value<W: Write>(json: &mut Json<W>, value: &Value) -> io::Result<()> {

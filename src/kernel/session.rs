@@ -8,14 +8,14 @@
 use super::cpu::{Cpu, Cpus};
 use super::sources::{Sources, find_vmlinux, shift};
 use super::{Kernel, Known, Log, Module, System, Task, Tasks, Unknown};
-use crate::debuginfo::{Dwarf, Found, Identity, SymbolRef, Symbols, Tag, Type, Types};
+use crate::debuginfo::{Dwarf, Found, Identity, Position, SymbolRef, Symbols, Tag, Type, Types};
 use crate::dump::{self, Dump, VirtAddr, VmcoreInfo};
 use crate::memory::{KernelSpace, PageTableClues, SpaceError, UserSpace, VirtualMemory};
 use crate::object::Object;
 use crate::unwind::{End, InactiveTaskFrame, Orc, OrcTable, Register, Registers, Trace, Unwinder};
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// What to open, and where to look for what the dump lacks.
 #[derive(Clone, Default, Debug)]
@@ -170,6 +170,14 @@ impl Session {
                 .map_err(|why| Unknown::because(format!("{}: {why}", found.path.display())))
         });
         found.as_ref().map_err(Unknown::clone)
+    }
+
+    /// The functions, files and lines that an instruction comes from: the function that holds it
+    /// last, before it those that were inlined there. Nothing without debug information.
+    #[must_use]
+    pub fn positions(&self, at: VirtAddr) -> Arc<[Position]> {
+        let dwarf = self.dwarf().ok();
+        dwarf.and_then(|dwarf| dwarf.positions(at).ok()).unwrap_or_default()
     }
 
     /// The modules that are loaded.

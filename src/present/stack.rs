@@ -1,11 +1,13 @@
 //! A backtrace as plain data, and its text as crash prints it.
 
 use super::{Cell, Line, Link};
+use crate::debuginfo::Position;
 use crate::dump::VirtAddr;
 use crate::kernel::{Session, Task, Unknown};
 use crate::memory::VirtualMemory;
 use crate::unwind::{End, FrameKind, Register, Registers, Trace};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Words of one frame that are printed, and the frames further apart than this lie on different
 /// stacks: `THREAD_SIZE` is no larger.
@@ -49,9 +51,23 @@ pub struct StackFrame {
     pub on_task_stack: bool,
     /// The words from `sp` up to the return address into the next frame, where they were asked for.
     pub words: Vec<u64>,
+    /// The functions, files and lines of it, where they were asked for and there is debug
+    /// information: its own last, before it those that were inlined there.
+    pub positions: Arc<[Position]>,
 }
 
 impl StackFrame {
+    /// The functions that were inlined at its place, the innermost first.
+    pub fn inlined(&self) -> impl Iterator<Item = &Position> {
+        self.positions.iter().filter(|position| position.inlined)
+    }
+
+    /// Where the frame's own function stands.
+    #[must_use]
+    pub fn position(&self) -> Option<&Position> {
+        self.positions.last().filter(|position| !position.inlined)
+    }
+
     /// Its name in JSON.
     #[must_use]
     pub const fn kind_name(&self) -> &'static str {
@@ -97,6 +113,7 @@ impl Stack {
                 registers,
                 on_task_stack: own.as_ref().is_none_or(|own| own.contains(&frame.sp)),
                 words: Vec::new(),
+                positions: Arc::default(),
             });
         }
         let cut = match &trace.end {
@@ -139,6 +156,19 @@ impl Stack {
         self
     }
 
+    /// With files, lines and inlined functions, where there is debug information.
+    #[must_use]
+    pub fn with_positions(mut self, session: &Session) -> Stack {
+        for frame in &mut self.frames {
+            frame.positions = match frame.kind {
+                FrameKind::User => continue,
+                FrameKind::Call => session.positions(frame.pc.minus(1)),
+                _ => session.positions(frame.pc),
+            };
+        }
+        self
+    }
+
     /// The line that crash starts a task with.
     #[must_use]
     pub fn heading(&self) -> Line {
@@ -176,6 +206,7 @@ impl Stack {
                     lines.extend(registers(&frame.registers).map(Line::from));
                 }
             }
+            lines.extend(frame.position_lines());
             lines.extend(frame.word_lines());
         }
         if let Some(reason) = &self.cut {
@@ -186,6 +217,20 @@ impl Stack {
 }
 
 impl StackFrame {
+    /// Its file and line, as crash prints them; before it those of inlined functions.
+    fn position_lines(&self) -> impl Iterator<Item = Line> {
+        self.positions.iter().filter_map(|position| {
+            let mut text = format!("    {}", position.file.as_deref()?);
+            if let Some(line) = position.line {
+                text += &format!(": {line}");
+            }
+            if position.inlined {
+                text += &format!(" ({}, inlined)", position.function.as_deref().unwrap_or("?"));
+            }
+            Some(Line::to(Link::Code(self.pc), text))
+        })
+    }
+
     /// Its words, two a line.
     fn word_lines(&self) -> impl Iterator<Item = Line> {
         (0..).zip(self.words.chunks(2)).map(|(index, words)| {
@@ -273,6 +318,7 @@ mod tests {
             registers: Registers::default(),
             on_task_stack: true,
             words: Vec::new(),
+            positions: Arc::default(),
         }
     }
 
@@ -326,5 +372,27 @@ mod tests {
                 "    ORIG_RAX: 0000000000000012  CS: 0033  SS: 002b",
             ]
         );
+    }
+    #[test]
+    fn lines_stand_under_their_frame_and_inlined_functions_before_it() {
+        let position = |function: &str, inlined, line| Position {
+            function: Some(function.into()),
+            inlined,
+            file: Some("kernel/sched/core.c".into()),
+            line: Some(line),
+        };
+        let mut frame = frame(FrameKind::Call, 0xffff_ffff_a0e0_6a3d, 0x1008, "__schedule");
+        frame.positions =
+            [position("context_switch", true, 5245), position("__schedule", false, 6562)].into();
+        let text: Vec<String> = frame.position_lines().map(|line| line.text).collect();
+        assert_eq!(
+            text,
+            [
+                "    kernel/sched/core.c: 5245 (context_switch, inlined)",
+                "    kernel/sched/core.c: 6562",
+            ]
+        );
+        assert_eq!(frame.inlined().count(), 1);
+        assert_eq!(frame.position().and_then(|position| position.line), Some(6562));
     }
 }

@@ -123,6 +123,31 @@ def names(dump, program):
     return f"{compared} frames named as crash names them"
 
 
+def lines(dump, program):
+    """Inlined functions, files and lines of sleeping tasks as drgn has them; modules' where their debug files are found."""
+    if dump.release not in program.vmlinux:
+        return f"nothing: no --vmlinux {dump.release}=FILE"
+    rows = {address(row["task"]): row for row in program.rows(dump, "foreach bt")}
+    active = {task for task, row in reference.crash_tasks(dump.golden("ps.txt")).items() if row["active"]}
+    compared = 0
+    for task, expected in reference.drgn_lines(dump.golden("drgn.jsonl")).items():
+        got = {}
+        for frame in rows[task]["frames"] if task in rows and task not in active else []:
+            name = frame["symbol"] if frame["kind"] == "inline" else None
+            got.setdefault(address(frame["pc"]), []).append((name, frame["file"], frame["line"]))
+            if frame["module"] and not frame["file"]:
+                expected.pop(address(frame["pc"]), None)
+        for pc in expected.keys() & got.keys():
+            compared += len(got[pc])
+            if got[pc] != expected[pc]:
+                yield f"pid {rows[task]['pid']}: {pc:x} is {told(expected[pc])}, not {told(got[pc])}"
+    return f"{compared} frames at the lines and with the inlined functions that drgn has"
+
+
+def told(places):
+    return ", ".join(f"{name or 'itself'} {file}:{line}" for name, file, line in places)
+
+
 def log(dump, program):
     expected = dump.golden("log.txt").splitlines()
     got = program.text(dump, "log").splitlines()
@@ -300,6 +325,6 @@ def dis(dump, program, functions=200):
     return f"{compared} instructions of {len(chosen)} functions as objdump has them"
 
 
-WITH_GOLDEN = [ps, stacks, running, names, log, mod]
+WITH_GOLDEN = [ps, stacks, running, names, lines, log, mod]
 WITH_TRUTH = [report, cycles, roots]
 ALWAYS = [variants, dis]

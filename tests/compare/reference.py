@@ -60,3 +60,16 @@ def drgn_stacks(text):
             if not frame["inline"] and frame["pc"]
         ]
     return stacks
+
+
+def drgn_lines(text):
+    """golden.py's lines -> {task address: {pc: [(name where inlined, file, line)]}}, the kernel's frames alone."""
+    stacks = {}
+    for line in text.splitlines():
+        task = json.loads(line)
+        places = stacks.setdefault(int(task["task"], 16), {})
+        for frame in task["frames"]:
+            if frame["pc"] and int(frame["pc"], 16) >= KERNEL:
+                name = frame["name"] if frame["inline"] else None
+                places.setdefault(int(frame["pc"], 16), []).append((name, frame["file"], frame["line"]))
+    return stacks

@@ -8,9 +8,9 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 pub(super) const BT: Command = Command {
     name: "bt",
-    usage: "bt [-f] [PID | TASK | COMM ...]\nbt [-f] -a\nbt [-f] -c CPU[,CPU...]",
+    usage: "bt [-fl] [PID | TASK | COMM ...]\nbt [-fl] -a\nbt [-fl] -c CPU[,CPU...]",
     summary: "the kernel stacks of tasks; without arguments that of the current one",
-    details: "-a  the task that was on each CPU\n-c  the task that was on these CPUs\n-f  with the words on the stack after each frame",
+    details: "-a  the task that was on each CPU\n-c  the task that was on these CPUs\n-f  with the words on the stack after each frame\n-l  with the file and line of each frame, before it those of functions inlined there",
     run,
 };
 
@@ -18,7 +18,7 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
     let session = console.session;
     let mut words = call.words.iter();
     let mut chosen: Option<Vec<&Task>> = None;
-    let mut raw = false;
+    let mut shown = Shown::default();
     while let Some(word) = words.next() {
         match word.as_str() {
             "-a" => {
@@ -30,8 +30,9 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
                 let cpus = select::numbers(list)?;
                 chosen.get_or_insert_default().extend(running(session, &cpus)?);
             }
-            "-f" => raw = true,
-            option if option.starts_with('-') => return Err(BT.unknown(option)),
+            option if option.starts_with('-') => {
+                shown = shown.with(option).ok_or_else(|| BT.unknown(option))?;
+            }
             word => chosen.get_or_insert_default().extend(select::tasks(console.tasks()?, word)?),
         }
     }
@@ -39,16 +40,45 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
         Some(tasks) => tasks,
         None => vec![console.current()?],
     };
-    Ok(stacks(session, tasks, raw))
+    Ok(stacks(session, tasks, shown))
+}
+
+/// What is printed of a frame besides its own line.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Shown {
+    words: bool,
+    positions: bool,
+}
+
+impl Shown {
+    /// With what an option asks for; several letters may stand together. `None` for others.
+    pub(super) fn with(self, option: &str) -> Option<Shown> {
+        let letters = option.strip_prefix('-').filter(|letters| !letters.is_empty())?;
+        letters.chars().try_fold(self, |shown, letter| match letter {
+            'f' => Some(Shown { words: true, ..shown }),
+            'l' => Some(Shown { positions: true, ..shown }),
+            _ => None,
+        })
+    }
 }
 
 /// The backtraces of these tasks, in their order.
-pub(super) fn stacks(session: &Session, tasks: Vec<&Task>, raw: bool) -> Answer {
+pub(super) fn stacks(session: &Session, tasks: Vec<&Task>, shown: Shown) -> Answer {
     let stack = |task: &Task| {
-        let stack = Stack::of(session, task, &session.trace(task));
-        if raw { stack.with_words(session.memory()) } else { stack }
+        let mut stack = Stack::of(session, task, &session.trace(task));
+        if shown.words {
+            stack = stack.with_words(session.memory());
+        }
+        if shown.positions {
+            stack = stack.with_positions(session);
+        }
+        stack
     };
-    Document::Stacks(tasks.into_par_iter().map(stack).collect()).into()
+    let mut answer = Answer::from(Document::Stacks(tasks.into_par_iter().map(stack).collect()));
+    if shown.positions {
+        answer.notes.extend(session.dwarf().err().map(|missing| format!("no lines: {missing}")));
+    }
+    answer
 }
 
 /// The tasks that were on these CPUs.

@@ -7,7 +7,7 @@ use crate::present::{Document, Line, Stack, ps_table};
 
 pub(super) const FOREACH: Command = Command {
     name: "foreach",
-    usage: "foreach [STATE | user | kernel | active | PID | TASK | COMM ...] bt [-f] | ps | set",
+    usage: "foreach [STATE | user | kernel | active | PID | TASK | COMM ...] bt [-fl] | ps | set",
     summary: "the same for every task that is in one of the states and one of the others named",
     details: "STATE is RU, IN, UN, ID, ZO, ST, TR, DE, NE, PA or WA",
     run,
@@ -44,8 +44,13 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
     }
     let (command, arguments) = (command[0].as_str(), &command[1..]);
     match (command, arguments) {
-        ("bt", []) => Ok(bt::stacks(session, tasks, false)),
-        ("bt", [flag]) if flag == "-f" => Ok(bt::stacks(session, tasks, true)),
+        ("bt", options) => {
+            let mut shown = bt::Shown::default();
+            for option in options {
+                shown = shown.with(option).ok_or_else(|| FOREACH.unknown(option))?;
+            }
+            Ok(bt::stacks(session, tasks, shown))
+        }
         ("ps", []) => Ok(Document::Table(ps_table(tasks)).into()),
         ("set", []) => {
             let mut lines = Vec::new();

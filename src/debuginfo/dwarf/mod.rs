@@ -8,7 +8,15 @@
 //! gimli parses; it wants a `gimli::Dwarf` that borrows its sections, which [`Dwarf::gimli`] makes
 //! anew (a few dozen slices) whenever one is needed.
 
+mod functions;
+mod lines;
+mod positions;
+mod ranges;
 mod sections;
+#[cfg(test)]
+mod testing;
+
+pub use positions::Position;
 
 use super::elf::Vmlinux;
 use crate::dump::VirtAddr;
@@ -45,25 +53,14 @@ impl From<gimli::Error> for DwarfError {
     }
 }
 
-/// Where an instruction comes from: one function that it is part of, and the line there.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Position {
-    /// The function's name, scrubbed.
-    pub function: Box<str>,
-    /// Whether the compiler put it into the one after it.
-    pub inlined: bool,
-    /// The file as the kernel's build names it: `kernel/sched/core.c`.
-    pub file: Option<Box<str>>,
-    /// The line in it: the call's for all but the innermost function.
-    pub line: Option<u32>,
-}
-
 /// The debug information of one ELF file.
 pub struct Dwarf {
     sections: gimli::DwarfSections<Contents>,
     /// What is added to addresses in the file to get those of the running kernel.
     shift: u64,
     units: OnceLock<Vec<DebugInfoOffset>>,
+    unit_ranges: ranges::UnitRanges,
+    places: positions::Places,
 }
 
 impl fmt::Debug for Dwarf {
@@ -85,7 +82,8 @@ impl Dwarf {
             }
             Ok(contents)
         })?;
-        Ok(Dwarf { sections, shift, units: OnceLock::new() })
+        let (unit_ranges, places) = Default::default();
+        Ok(Dwarf { sections, shift, units: OnceLock::new(), unit_ranges, places })
     }
 
     /// All of it, as gimli reads it.

@@ -1,0 +1,162 @@
+//! The functions of a unit, and what is inlined at an address of one.
+
+use super::{Dwarf, Reader, ranges};
+use crate::dump::scrub;
+use gimli::{AttributeValue, DebuggingInformationEntry, Unit, UnitOffset};
+use std::ops::Range;
+
+/// `DW_AT_abstract_origin` and `DW_AT_specification` lead from a function's code to its name in one
+/// or two steps.
+const MAX_ORIGINS: usize = 8;
+/// Functions inlined into each other at one place: gcc's own limits are far below.
+const MAX_INLINED: usize = 256;
+
+/// An entry of the debug information, to read attributes from.
+pub(super) type Entry<'d> = DebuggingInformationEntry<Reader<'d>>;
+
+/// The code of a unit's functions, in order of the beginnings of its parts.
+#[derive(Default)]
+pub(super) struct Functions {
+    parts: Vec<(Range<u64>, UnitOffset)>,
+}
+
+impl Functions {
+    /// All those of a unit; where it is damaged, those before.
+    pub(super) fn read<'d>(dwarf: &gimli::Dwarf<Reader<'d>>, unit: &Unit<Reader<'d>>) -> Functions {
+        let mut parts = Vec::new();
+        if let Ok(mut entries) = unit.entries_raw(None) {
+            let mut entry = Entry::null();
+            while !entries.is_empty() {
+                let (offset, depth) = (entries.next_offset(), entries.next_depth());
+                let Ok(abbreviation) = entries.read_abbreviation() else { break };
+                let Some(abbreviation) = abbreviation else { continue };
+                if abbreviation.tag() != gimli::DW_TAG_subprogram {
+                    if entries.skip_attributes(abbreviation.attributes()).is_err() {
+                        break;
+                    }
+                    continue;
+                }
+                (entry.tag, entry.offset, entry.depth) = (abbreviation.tag(), offset, depth);
+                if entries.read_attributes(abbreviation.attributes(), &mut entry.attrs).is_err() {
+                    break;
+                }
+                let ranges = ranges::of_entry(dwarf, unit, &entry);
+                parts.extend(ranges.into_iter().map(|range| (range, offset)));
+            }
+        }
+        parts.sort_by_key(|(range, offset)| (range.start, offset.0));
+        Functions { parts }
+    }
+
+    /// The entry of the function that an address (as linked) is in.
+    pub(super) fn at(&self, at: u64) -> Option<UnitOffset> {
+        let after = self.parts.partition_point(|(range, _)| range.start <= at);
+        let (range, offset) = self.parts.get(after.checked_sub(1)?)?;
+        range.contains(&at).then_some(*offset)
+    }
+}
+
+/// The entries of a function that cover an address: the function itself, then what is inlined in
+/// it and the blocks (`DW_TAG_lexical_block`) there, from the outermost to the innermost.
+pub(super) fn covering<'d>(
+    dwarf: &gimli::Dwarf<Reader<'d>>,
+    unit: &Unit<Reader<'d>>,
+    function: UnitOffset,
+    at: u64,
+) -> Vec<Entry<'d>> {
+    let mut path: Vec<Entry<'d>> = Vec::new();
+    let Ok(mut entries) = unit.entries_raw(Some(function)) else { return path };
+    // Children of an entry are of interest when it covers the address: those at this depth.
+    let mut wanted = 0;
+    let mut entry = Entry::null();
+    while !entries.is_empty() && path.len() < MAX_INLINED {
+        let depth = entries.next_depth();
+        if depth < wanted {
+            break;
+        }
+        let (offset, Ok(abbreviation)) = (entries.next_offset(), entries.read_abbreviation())
+        else {
+            break;
+        };
+        let Some(abbreviation) = abbreviation else { continue };
+        let holds_code = matches!(
+            abbreviation.tag(),
+            gimli::DW_TAG_subprogram
+                | gimli::DW_TAG_inlined_subroutine
+                | gimli::DW_TAG_lexical_block
+        );
+        if depth > wanted || !holds_code {
+            if entries.skip_attributes(abbreviation.attributes()).is_err() {
+                break;
+            }
+            continue;
+        }
+        (entry.tag, entry.offset, entry.depth) = (abbreviation.tag(), offset, depth);
+        entry.has_children = abbreviation.has_children();
+        if entries.read_attributes(abbreviation.attributes(), &mut entry.attrs).is_err() {
+            break;
+        }
+        // The first is the function that was asked for: one of its parts holds the address.
+        let covers = path.is_empty()
+            || ranges::of_entry(dwarf, unit, &entry).iter().any(|range| range.contains(&at));
+        if covers {
+            let children = entry.has_children;
+            path.push(std::mem::replace(&mut entry, Entry::null()));
+            if !children {
+                break;
+            }
+            wanted += 1;
+        }
+    }
+    path
+}
+
+impl Dwarf {
+    /// The name of an entry or of what it is an instance of, scrubbed.
+    pub(super) fn name_of<'d>(
+        &self,
+        dwarf: &gimli::Dwarf<Reader<'d>>,
+        unit: &Unit<Reader<'d>>,
+        entry: &Entry<'d>,
+    ) -> Option<Box<str>> {
+        let name = self.attribute(dwarf, unit, entry, gimli::DW_AT_name, |unit, value| {
+            dwarf.attr_string(unit, value).ok().map(|name| scrub(name.slice()))
+        });
+        name.map(String::into_boxed_str)
+    }
+
+    /// What `take` makes of an attribute of an entry, or of what it is an instance of. It is given
+    /// the unit that the attribute was found in.
+    pub(super) fn attribute<'d, T>(
+        &self,
+        dwarf: &gimli::Dwarf<Reader<'d>>,
+        unit: &Unit<Reader<'d>>,
+        entry: &Entry<'d>,
+        name: gimli::DwAt,
+        take: impl Fn(&Unit<Reader<'d>>, AttributeValue<Reader<'d>>) -> Option<T>,
+    ) -> Option<T> {
+        let mut elsewhere: Option<Unit<Reader<'d>>> = None;
+        let mut entry = entry.clone();
+        for _ in 0..MAX_ORIGINS {
+            let here = elsewhere.as_ref().unwrap_or(unit);
+            if let Some(value) = entry.attr_value(name) {
+                return take(here, value);
+            }
+            let origin = entry
+                .attr_value(gimli::DW_AT_abstract_origin)
+                .or_else(|| entry.attr_value(gimli::DW_AT_specification))?;
+            match origin {
+                AttributeValue::UnitRef(offset) => entry = here.entry(offset).ok()?,
+                AttributeValue::DebugInfoRef(offset) => {
+                    let units = self.units();
+                    let after = units.partition_point(|unit| unit.0 <= offset.0);
+                    let other = Dwarf::unit(dwarf, *units.get(after.checked_sub(1)?)?).ok()?;
+                    entry = other.entry(offset.to_unit_offset(&other.header)?).ok()?;
+                    elsewhere = Some(other);
+                }
+                _ => return None,
+            }
+        }
+        None
+    }
+}

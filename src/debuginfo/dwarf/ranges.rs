@@ -1,0 +1,103 @@
+//! Which unit an address is of.
+//!
+//! `.debug_aranges` says it in a few hundred kilobytes. It is not complete: clang writes none, and
+//! not every assembler does. So where it has no answer, the units that it does not name are asked
+//! for their own ranges, once.
+
+use super::{Dwarf, Reader};
+use gimli::DebugInfoOffset;
+use rayon::prelude::*;
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::OnceLock;
+
+/// Ranges of one unit: one of the whole kernel (LTO) has some ten thousand.
+const MAX_UNIT_RANGES: usize = 1 << 18;
+/// Ranges of one entry within a unit: a function's parts, an inlined block's pieces.
+const MAX_ENTRY_RANGES: usize = 1 << 12;
+
+/// Addresses (as linked) and the unit that they are of, in order of their beginnings.
+#[derive(Default)]
+pub(super) struct UnitRanges {
+    named: OnceLock<Vec<(Range<u64>, DebugInfoOffset)>>,
+    unnamed: OnceLock<Vec<(Range<u64>, DebugInfoOffset)>>,
+}
+
+#[cfg(test)]
+impl UnitRanges {
+    /// As of a file without `.debug_aranges`.
+    pub(super) fn naming_nothing() -> UnitRanges {
+        UnitRanges { named: Vec::new().into(), unnamed: OnceLock::new() }
+    }
+}
+
+impl Dwarf {
+    /// The unit that an address (as linked) is of.
+    pub(super) fn unit_of(&self, at: u64) -> Option<DebugInfoOffset> {
+        let ranges = &self.unit_ranges;
+        find(ranges.named.get_or_init(|| self.named_ranges()), at)
+            .or_else(|| find(ranges.unnamed.get_or_init(|| self.unnamed_ranges()), at))
+    }
+
+    /// What `.debug_aranges` says, as far as it can be read.
+    fn named_ranges(&self) -> Vec<(Range<u64>, DebugInfoOffset)> {
+        let dwarf = self.gimli();
+        let mut ranges = Vec::new();
+        let mut headers = dwarf.debug_aranges.headers();
+        while let Ok(Some(header)) = headers.next() {
+            let mut entries = header.entries();
+            while let Ok(Some(entry)) = entries.next() {
+                let range = entry.range();
+                ranges.push((range.begin..range.end, header.debug_info_offset()));
+            }
+        }
+        ordered(ranges)
+    }
+
+    /// What the units say that `.debug_aranges` does not name.
+    fn unnamed_ranges(&self) -> Vec<(Range<u64>, DebugInfoOffset)> {
+        let named = self.unit_ranges.named.get().into_iter().flatten();
+        let named: HashSet<usize> = named.map(|(_, unit)| unit.0).collect();
+        let unnamed = self.units().par_iter().filter(|unit| !named.contains(&unit.0));
+        let ranges = unnamed.flat_map_iter(|at| {
+            let dwarf = self.gimli();
+            let ranges = Dwarf::unit(&dwarf, *at).ok().and_then(|unit| {
+                let ranges = dwarf.unit_ranges(&unit).ok()?;
+                Some(collect(ranges, MAX_UNIT_RANGES))
+            });
+            ranges.unwrap_or_default().into_iter().map(|range| (range, *at))
+        });
+        ordered(ranges.collect())
+    }
+}
+
+fn ordered(mut ranges: Vec<(Range<u64>, DebugInfoOffset)>) -> Vec<(Range<u64>, DebugInfoOffset)> {
+    ranges.sort_by_key(|(range, unit)| (range.start, unit.0));
+    ranges
+}
+
+fn find(ranges: &[(Range<u64>, DebugInfoOffset)], at: u64) -> Option<DebugInfoOffset> {
+    let after = ranges.partition_point(|(range, _)| range.start <= at);
+    let (range, unit) = ranges.get(after.checked_sub(1)?)?;
+    range.contains(&at).then_some(*unit)
+}
+
+/// The ranges of an entry, as far as they can be read.
+pub(super) fn of_entry<'d>(
+    dwarf: &gimli::Dwarf<Reader<'d>>,
+    unit: &gimli::Unit<Reader<'d>>,
+    entry: &gimli::DebuggingInformationEntry<Reader<'d>>,
+) -> Vec<Range<u64>> {
+    let ranges = dwarf.die_ranges(unit, entry);
+    ranges.map(|ranges| collect(ranges, MAX_ENTRY_RANGES)).unwrap_or_default()
+}
+
+fn collect(mut ranges: gimli::RangeIter<Reader<'_>>, most: usize) -> Vec<Range<u64>> {
+    let mut collected = Vec::new();
+    while collected.len() < most
+        && let Ok(Some(range)) = ranges.next()
+    {
+        collected.push(range.begin..range.end);
+    }
+    collected
+}
