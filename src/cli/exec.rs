@@ -262,7 +262,7 @@ mod tests {
     fn a_struct_is_an_object_of_its_members() {
         let world = world();
         let scope = world.scope();
-        let value = scope.value(scope.evaluate("first").unwrap()).unwrap();
+        let value = scope.value(&scope.evaluate("first").unwrap()).unwrap();
         let text = written(|json| json.object(|json| write_value(json, &value)));
         assert_eq!(
             text,

@@ -5,8 +5,7 @@ use super::filter::Filter;
 use super::line::pieces;
 use super::{CommandError, select};
 use crate::dump::VirtAddr;
-use crate::kernel::{Session, Task, Tasks};
-use crate::object::Scope;
+use crate::kernel::{Session, Task, TaskContext, Tasks};
 use crate::present::{Document, Line};
 
 /// What a command answers.
@@ -40,18 +39,38 @@ pub(super) struct Call<'l> {
     pub(super) column: usize,
 }
 
+/// What lasts from one line to the next.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Lasting {
+    /// The `task_struct` of the task that was chosen.
+    current: Option<VirtAddr>,
+    /// How many values have been printed.
+    values: u32,
+}
+
 /// Runs command lines over one session.
 pub struct Console<'s> {
     pub(super) session: &'s Session,
-    current: Option<VirtAddr>,
-    values: u32,
+    lasting: Lasting,
 }
 
 impl<'s> Console<'s> {
     /// A console whose current task is not chosen yet.
     #[must_use]
     pub fn new(session: &'s Session) -> Console<'s> {
-        Console { session, current: None, values: 0 }
+        Console::resume(session, Lasting::default())
+    }
+
+    /// A console that goes on where another one ended.
+    #[must_use]
+    pub fn resume(session: &'s Session, lasting: Lasting) -> Console<'s> {
+        Console { session, lasting }
+    }
+
+    /// What another console needs to go on here.
+    #[must_use]
+    pub fn lasting(&self) -> Lasting {
+        self.lasting
     }
 
     /// Runs a line: a command and its filters.
@@ -97,10 +116,9 @@ impl<'s> Console<'s> {
         COMMANDS.iter().map(|c| c.name).filter(|name| name.starts_with(start)).collect()
     }
 
-    /// Where expressions are evaluated.
-    pub(super) fn scope(&self) -> Scope<'s> {
-        let session = self.session;
-        Scope { memory: session.memory(), types: session.types(), symbols: session.symbols() }
+    /// Where expressions are evaluated: at the current task.
+    pub(super) fn context(&self) -> TaskContext<'s> {
+        TaskContext::new(self.session, self.current().ok())
     }
 
     /// Every task.
@@ -121,7 +139,7 @@ impl<'s> Console<'s> {
     /// was on a CPU.
     pub(super) fn current(&self) -> Result<&'s Task, CommandError> {
         let tasks = self.tasks()?;
-        let chosen = self.current.and_then(|at| tasks.at(at));
+        let chosen = self.lasting.current.and_then(|at| tasks.at(at));
         let panicked = || self.session.system().panic_task.and_then(|at| tasks.at(at));
         let active = || tasks.iter().find(|task| task.active);
         chosen
@@ -131,15 +149,21 @@ impl<'s> Console<'s> {
             .ok_or_else(|| CommandError::new("the dump has no tasks"))
     }
 
+    /// The current task, if the dump has any.
+    #[must_use]
+    pub fn current_task(&self) -> Option<&'s Task> {
+        self.current().ok()
+    }
+
     /// Chooses the current task.
     pub(super) fn choose(&mut self, task: &Task) {
-        self.current = Some(task.at);
+        self.lasting.current = Some(task.at);
     }
 
     /// What stands before the next value: `$1 = `.
     pub(super) fn next_value(&mut self) -> String {
-        self.values += 1;
-        format!("${} = ", self.values)
+        self.lasting.values += 1;
+        format!("${} = ", self.lasting.values)
     }
 
     /// The address that a word stands for: a symbol, or a number in hex, as crash takes it.

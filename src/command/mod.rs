@@ -13,7 +13,7 @@ mod line;
 mod select;
 
 pub use commands::{COMMANDS, Command};
-pub use console::{Answer, Console};
+pub use console::{Answer, Console, Lasting};
 pub use filter::FILTERS;
 
 /// Why a command gave no answer.

@@ -21,6 +21,7 @@ mod dwarf;
 mod elf;
 mod find;
 pub mod kallsyms;
+mod made;
 mod names;
 mod symbols;
 mod types;

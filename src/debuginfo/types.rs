@@ -8,6 +8,7 @@
 //! forms are methods. Members of anonymous structs and unions are found as C finds them: under
 //! the name of the enclosing type.
 
+use super::made::{self, Made};
 use std::fmt;
 use std::sync::Arc;
 
@@ -43,7 +44,7 @@ pub enum Tag {
 }
 
 /// A member of a struct or union as its source describes it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct MemberDef {
     /// `None` for an anonymous struct or union.
     pub name: Option<Box<str>>,
@@ -56,7 +57,7 @@ pub struct MemberDef {
 }
 
 /// The body of a struct or union.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Compound {
     /// `sizeof`, in bytes.
     pub size: u64,
@@ -65,7 +66,7 @@ pub struct Compound {
 }
 
 /// A named value of an enum.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Enumerator {
     /// Its name.
     pub name: Box<str>,
@@ -74,7 +75,7 @@ pub struct Enumerator {
 }
 
 /// What kind of type it is, and what belongs to that kind.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Kind {
     /// `void`
     Void,
@@ -148,7 +149,7 @@ pub enum Kind {
 }
 
 /// A type as its source describes it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct TypeDef {
     /// `None` where it is anonymous or the kind has no name.
     pub name: Option<Box<str>>,
@@ -172,6 +173,16 @@ pub trait TypeSource: Send + Sync {
 
     /// Every name in `tag`, in no particular order, for completion and search.
     fn names(&self, tag: Tag) -> Vec<String>;
+
+    /// The enum (also one without a name) that has a value of that name, and the value.
+    fn enumerator(&self, name: &str) -> Option<(TypeId, i64)> {
+        self.names(Tag::Enum).into_iter().find_map(|of| {
+            let id = self.find(Tag::Enum, &of)?;
+            let Kind::Enum { values, .. } = &self.def(id.index)?.kind else { return None };
+            let found = values.iter().find(|value| *value.name == *name)?;
+            Some((id, found.value))
+        })
+    }
 }
 
 impl<S: TypeSource + ?Sized> TypeSource for Arc<S> {
@@ -193,6 +204,10 @@ impl<S: TypeSource + ?Sized> TypeSource for Arc<S> {
 
     fn names(&self, tag: Tag) -> Vec<String> {
         (**self).names(tag)
+    }
+
+    fn enumerator(&self, name: &str) -> Option<(TypeId, i64)> {
+        (**self).enumerator(name)
     }
 }
 
@@ -224,6 +239,7 @@ pub enum TypeError {
 #[derive(Default)]
 pub struct Types {
     sources: Vec<Box<dyn TypeSource>>,
+    made: Made,
 }
 
 impl fmt::Debug for Types {
@@ -257,6 +273,9 @@ impl Types {
     }
 
     fn def(&self, id: TypeId) -> Option<&TypeDef> {
+        if id.source == made::SOURCE {
+            return self.made.def(id.index);
+        }
         self.sources.get(usize::from(id.source))?.def(id.index)
     }
 
@@ -308,6 +327,37 @@ impl Types {
         names.sort_unstable();
         names.dedup();
         names
+    }
+
+    /// The value of an enum by its name, with its enum.
+    ///
+    /// # Errors
+    /// [`TypeError::NoType`].
+    pub fn enumerator(&self, name: &str) -> Result<(Type<'_>, i64), TypeError> {
+        let found = self.sources.iter().find_map(|source| source.enumerator(name));
+        found
+            .map(|(id, value)| (self.get(id), value))
+            .ok_or_else(|| TypeError::NoType(format!("of the value {name}")))
+    }
+
+    /// The integer type of that name: the sources', otherwise one made here. `None` when too many
+    /// types have been made.
+    #[must_use]
+    pub fn integer(&self, name: &str, size: u64, signed: bool) -> Option<Type<'_>> {
+        let kind = Kind::Int { size, signed, char: name.ends_with("char"), bool: name == "_Bool" };
+        self.find(Tag::Base, name).ok().or_else(|| self.make(Some(name), kind))
+    }
+
+    /// `void`; `None` when too many types have been made.
+    #[must_use]
+    pub fn void(&self) -> Option<Type<'_>> {
+        self.make(None, Kind::Void)
+    }
+
+    /// A type that no source spells out, of this kind. `None` when too many have been made.
+    #[must_use]
+    pub fn make(&self, name: Option<&str>, kind: Kind) -> Option<Type<'_>> {
+        self.made.id(TypeDef { name: name.map(Into::into), kind }).map(|id| self.get(id))
     }
 
     fn first(&self, ask: impl Fn(&dyn TypeSource) -> Option<TypeId>) -> Option<Type<'_>> {
@@ -440,6 +490,18 @@ impl<'t> Type<'t> {
             Kind::Pointer { to } | Kind::Array { of: to, .. } => Some(self.types.get(*to)),
             _ => None,
         }
+    }
+
+    /// The type of a pointer to it; `None` when too many types have been made.
+    #[must_use]
+    pub fn pointer(self) -> Option<Type<'t>> {
+        self.types.make(None, Kind::Pointer { to: self.id })
+    }
+
+    /// The type of so many of it in a row; `None` when too many types have been made.
+    #[must_use]
+    pub fn array(self, count: u64) -> Option<Type<'t>> {
+        self.types.make(None, Kind::Array { of: self.id, count })
     }
 
     /// The body of a struct or union.

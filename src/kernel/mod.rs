@@ -28,6 +28,7 @@ mod sources;
 mod state;
 mod system;
 mod task;
+mod task_context;
 mod task_fields;
 mod task_search;
 mod tasks;
@@ -44,6 +45,7 @@ pub use session::{OpenError, Options, Session};
 pub use state::State;
 pub use system::{System, taint_letters};
 pub use task::Task;
+pub use task_context::TaskContext;
 pub use tasks::Tasks;
 
 use crate::object::ObjectError;

@@ -20,7 +20,7 @@ mod expression;
 pub(crate) mod testing;
 mod value;
 
-pub use expression::{Expression, ExpressionError, Outcome, Scope};
+pub use expression::{Context, Expression, ExpressionError, Outcome, Scope};
 pub use value::{Content, Value};
 
 use crate::debuginfo::{Type, TypeError};

@@ -1,6 +1,6 @@
 //! A small made-up world of types, symbols and memory for tests.
 
-use super::Scope;
+use super::{Context, Scope};
 use crate::debuginfo::{
     Compound, Enumerator, Kind, MemberDef, SymbolTable, Symbols, Tag, TypeDef, TypeId, TypeSource,
     Types,
@@ -16,7 +16,24 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn scope(&self) -> Scope<'_> {
-        Scope { memory: &self.memory, types: &self.types, symbols: &self.symbols }
+        Scope {
+            memory: &self.memory,
+            types: &self.types,
+            symbols: &self.symbols,
+            context: self,
+            wide: false,
+        }
+    }
+}
+
+/// `$rsp` points to the first node; the copies of CPU 1 lie 0x40 bytes further.
+impl Context for World {
+    fn register(&self, name: &str) -> Result<u64, String> {
+        if name == "rsp" { Ok(0x1000) } else { Err(format!("no register {name}")) }
+    }
+
+    fn per_cpu_offset(&self, cpu: u32) -> Result<u64, String> {
+        if cpu < 2 { Ok(u64::from(cpu) * 0x40) } else { Err(format!("no CPU {cpu}")) }
     }
 }
 
@@ -66,8 +83,8 @@ impl TypeSource for Table {
         None
     }
 
-    fn names(&self, _: Tag) -> Vec<String> {
-        Vec::new()
+    fn names(&self, tag: Tag) -> Vec<String> {
+        if tag == Tag::Enum { vec!["mode".to_owned()] } else { Vec::new() }
     }
 }
 
@@ -88,7 +105,8 @@ fn bits(name: &str, ty: usize, bit_offset: u64, width: u32) -> MemberDef {
     MemberDef { bit_offset, bit_size: Some(width), ..member(name, ty, 0) }
 }
 
-/// Two nodes at 0x1000 and 0x1040, `first` and its parent; `wake` is a function.
+/// Two nodes at 0x1000 and 0x1040, `first` and its parent; `wake` is a function, `second` a
+/// variable of unknown type.
 pub(crate) fn world() -> World {
     let int = |size, signed| Kind::Int { size, signed, char: false, bool: false };
     let types = Table(vec![
@@ -169,6 +187,7 @@ pub(crate) fn world() -> World {
     all.add(Box::new(types));
     let mut kernel = SymbolTable::new(None);
     kernel.push("first", VirtAddr(0x1000), 'D');
+    kernel.push("second", VirtAddr(0x1040), 'D');
     kernel.push("wake", VirtAddr(0xffff_ffff_8100_0010), 'T');
     World {
         memory: Memory { start: 0x1000, bytes: node },

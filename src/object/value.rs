@@ -79,7 +79,17 @@ impl Value {
         let place = || Content::Place(object.at(), name(symbols, object.at()));
         let content = match ty.resolved().kind() {
             Kind::Function { .. } => place(),
-            Kind::Array { count: 0, .. } => place(),
+            // An array without end is printed as gdb does: where it is, and its text.
+            Kind::Array { of, count: 0 } => {
+                let of = ty.types().get(*of).resolved();
+                let char = matches!(of.kind(), Kind::Int { size: 1, bool: false, .. });
+                let text = char.then(|| object.memory().read_cstr(object.at(), MAX_TEXT).ok());
+                let symbol = name(symbols, object.at());
+                match text.flatten() {
+                    text @ Some(_) => Content::Pointer { to: object.at(), symbol, text },
+                    None => place(),
+                }
+            }
             _ => {
                 let not = |wanted| TypeError::Not { ty: ty.name(), wanted };
                 let size = ty.size().ok_or_else(|| not("a type of known size"))?;
@@ -95,18 +105,20 @@ impl Value {
         Ok(Value { ty: ty.name(), at: Some(object.at()), content })
     }
 
-    /// A pointer that was computed, of this C type.
+    /// A number or pointer that was computed, as this type has it; `None` where it has none.
+    /// `memory` is for the text behind a `char *`.
     #[must_use]
-    pub fn pointer(ty: String, to: VirtAddr, symbols: Option<&Symbols>) -> Value {
-        let content = Content::Pointer { to, symbol: name(symbols, to), text: None };
-        Value { ty, at: None, content }
-    }
-
-    /// A number that was computed.
-    #[must_use]
-    pub fn number(number: i128) -> Value {
-        let ty = if i32::try_from(number).is_ok() { ("int", 4) } else { ("long", 8) };
-        Value { ty: ty.0.to_owned(), at: None, content: Content::Int(number, ty.1) }
+    pub fn computed(
+        ty: Type<'_>,
+        number: i128,
+        memory: &dyn VirtualMemory,
+        symbols: Option<&Symbols>,
+    ) -> Option<Value> {
+        let size = usize::try_from(ty.size()?).ok().filter(|size| *size <= 16)?;
+        let bytes = number.to_le_bytes();
+        let mut reader = Reader { memory, symbols, parts: MAX_PARTS };
+        let content = reader.decode(ty, VirtAddr(0), bytes.get(..size)?, None, MAX_DEPTH)?;
+        Some(Value { ty: ty.name(), at: None, content })
     }
 }
 

@@ -6,6 +6,8 @@ use crate::dump::VirtAddr;
 
 /// Anonymous structs are opened up to this depth; deeper nesting is damage.
 const MAX_DEPTH: usize = 32;
+/// Types that one question looks at; more come only from damaged debug information.
+const MAX_VISITS: u32 = 4096;
 
 /// What stands before each member.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,7 +65,7 @@ pub fn definition(ty: Type<'_>, offsets: Offsets) -> Vec<Line> {
                 Line::from(format!("  {} = {}", named.name, named.value))
             };
             lines.extend(values.iter().map(value));
-            lines.push("}".into());
+            lines.push("};".into());
         }
         _ => lines.push(opened.name().into()),
     }
@@ -74,7 +76,7 @@ pub fn definition(ty: Type<'_>, offsets: Offsets) -> Vec<Line> {
             last.text += &format!(" {};", ty.name());
         }
     }
-    if let Some(size) = ty.size() {
+    if let Some(size) = ty.size().filter(|_| !matches!(ty.kind(), Kind::Enum { .. })) {
         lines.push(format!("SIZE: {size}").into());
     }
     lines
@@ -91,9 +93,20 @@ pub fn member_definition(
     let offsets = if offsets == Offsets::None { Offsets::Bytes } else { offsets };
     let last = name.rsplit('.').next().unwrap_or(name);
     let mut lines = vec![format!("{} {{", ty.name()).into()];
-    one(Some(last), member, Marks::new(offsets, ty), 0, 0, &mut lines);
+    let depth = depth_of(ty, name, 0, &mut { MAX_VISITS }).unwrap_or(0);
+    one(Some(last), member, Marks::new(offsets, ty), 0, depth, &mut lines);
     lines.push("}".into());
     lines
+}
+
+/// In how many anonymous structs a member stands.
+fn depth_of(ty: Type<'_>, name: &str, depth: usize, visits: &mut u32) -> Option<usize> {
+    *visits = visits.checked_sub(1)?;
+    ty.members().find_map(|(its, member)| match its {
+        Some(its) => (its == name).then_some(depth),
+        None if depth < MAX_DEPTH => depth_of(member.ty, name, depth + 1, visits),
+        None => None,
+    })
 }
 
 fn body(ty: Type<'_>, marks: Marks, base: u64, depth: usize, lines: &mut Vec<Line>) {

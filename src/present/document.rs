@@ -43,6 +43,8 @@ impl Line {
 /// A value and how it is to be printed.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Printed {
+    /// Lines before it: `[0]: ffff8880…` of CPU 0, an empty one between elements of an array.
+    pub heading: Vec<String>,
     /// What stands before it: `struct list_head `, `$1 = `.
     pub before: String,
     /// The value.
@@ -57,15 +59,17 @@ impl Printed {
     /// The text of it.
     #[must_use]
     pub fn text(&self) -> Vec<Line> {
+        let mut lines: Vec<Line> = self.heading.iter().map(|line| line.as_str().into()).collect();
         match &self.value.content {
             Content::Members(members) if self.members_only => {
-                let lines = |(name, content): &(Option<String>, Content)| {
-                    member_lines(name.as_deref().unwrap_or(""), content, self.radix)
-                };
-                members.iter().flat_map(lines).collect()
+                for (name, content) in members {
+                    let name = name.as_deref().unwrap_or("");
+                    lines.extend(member_lines(name, content, self.radix));
+                }
             }
-            _ => value_lines(&self.before, &self.value, self.radix),
+            _ => lines.extend(value_lines(&self.before, &self.value, self.radix)),
         }
+        lines
     }
 }
 

@@ -24,15 +24,26 @@ pub enum Radix {
 #[must_use]
 pub fn value_lines(before: &str, value: &Value, radix: Radix) -> Vec<Line> {
     let mut text = before.to_owned();
-    // As gdb does it, a pointer tells its type, unless it is to text.
-    if let Content::Pointer { text: None, .. } = value.content
-        && value.ty.ends_with('*')
-        && !value.ty.ends_with("char *")
-    {
-        _ = write!(text, "({}) ", value.ty);
+    // As gdb does it, a pointer tells its type, unless it is to text; a function tells it always.
+    match value.content {
+        Content::Pointer { .. } if !is_text_pointer(&value.ty) && !value.ty.ends_with("[]") => {
+            _ = write!(text, "({}) ", value.ty);
+        }
+        Content::Place(at, Some(ref symbol)) if value.ty.ends_with(')') => {
+            _ = write!(text, "{{{}}} {at} <{symbol}>", value.ty);
+            return lines(&text, value);
+        }
+        _ => {}
     }
     Printer { text: &mut text, radix }.content(&value.content, 0);
     lines(&text, value)
+}
+
+/// `char *`, `const char *`: what gdb prints as a string.
+fn is_text_pointer(ty: &str) -> bool {
+    ty.strip_suffix("char *").is_some_and(|before| {
+        before.split_whitespace().all(|word| matches!(word, "const" | "volatile"))
+    })
 }
 
 /// A member by itself, as `struct TYPE.member` prints it.
@@ -81,16 +92,18 @@ impl Printer<'_> {
             Content::Enum(value, None) => self.put(format_args!("{value}")),
             Content::Pointer { to, symbol, text } => {
                 self.put(format_args!("{to}"));
-                match (text, symbol) {
-                    (Some(text), _) => {
-                        self.text.push(' ');
-                        self.string(text);
-                    }
-                    (None, Some(symbol)) => self.put(format_args!(" <{symbol}>")),
-                    (None, None) => {}
+                // A symbol that reaches as far as a text has nothing to do with it.
+                if let Some(symbol) = symbol
+                    && (text.is_none() || !symbol.contains('+'))
+                {
+                    self.put(format_args!(" <{symbol}>"));
+                }
+                if let Some(text) = text {
+                    self.text.push(' ');
+                    self.string(text);
                 }
             }
-            Content::Place(at, Some(symbol)) => self.put(format_args!("{{...}} {at} <{symbol}>")),
+            Content::Place(at, Some(symbol)) => self.put(format_args!("{at} <{symbol}>")),
             Content::Place(at, None) => self.put(format_args!("{at}")),
             // The NUL that ends a string goes without saying.
             Content::Text { bytes, .. } => match bytes.split_last() {
@@ -178,7 +191,7 @@ mod tests {
     fn text(expression: &str, radix: Radix) -> String {
         let world = world();
         let scope = world.scope();
-        let value = scope.value(scope.evaluate(expression).unwrap()).unwrap();
+        let value = scope.value(&scope.evaluate(expression).unwrap()).unwrap();
         let lines: Vec<String> =
             value_lines("$1 = ", &value, radix).into_iter().map(|line| line.text).collect();
         lines.join("\n")
@@ -213,6 +226,28 @@ mod tests {
         assert_eq!(text("first.pair", Radix::Hex), "$1 = {0x1, 0xffffffff}");
         assert_eq!(text("first.parent", Radix::Hex), "$1 = (struct node *) 0x1040");
         assert_eq!(text("first.parent->mode", Radix::Decimal), "$1 = (READ | WRITE)");
+        assert_eq!(text("(unsigned char)200", Radix::Hex), "$1 = 0xc8");
+    }
+
+    #[test]
+    fn a_pointer_tells_its_type_unless_it_is_to_text() {
+        for (expression, printed) in [
+            ("&first.comm", "(char (*)[16]) 0x1018"),
+            ("(struct node **)0x1028", "(struct node **) 0x1028"),
+            ("(char *)first.comm", r#"0x1018 "java""#),
+            ("(const char *)first.comm", r#"0x1018 "java""#),
+            ("(unsigned char *)first.comm", r#"(unsigned char *) 0x1018 "java""#),
+            (
+                "(int (*)(struct node *))0xffffffff81000010",
+                "(int (*)(struct node *)) 0xffffffff81000010 <wake>",
+            ),
+            (
+                "*(int (*)(struct node *))0xffffffff81000010",
+                "{int (struct node *)} 0xffffffff81000010 <wake>",
+            ),
+        ] {
+            assert_eq!(text(expression, Radix::Decimal), format!("$1 = {printed}"));
+        }
     }
 
     #[test]

@@ -2,14 +2,15 @@
 
 use super::{Answer, Call, Command, CommandError, Console};
 use crate::command::select;
-use crate::object::{Content, Object, Outcome, Value};
-use crate::present::{Document, Printed, Radix};
+use crate::dump::VirtAddr;
+use crate::object::{ExpressionError, Object, Outcome, Scope, Value};
+use crate::present::{Document, Line, Link, Printed, Radix};
 
-const DETAILS: &str = "EXPRESSION is C: p init_task.comm, p ((struct task_struct *)0xffff…)->mm->mmap_lock,\np *(struct mutex *)0xffff…, p sizeof(struct page). Of a per-CPU variable one copy: p runqueues:2";
+pub(super) const DETAILS: &str = "EXPRESSION is C: p init_task.comm, p ((struct task_struct *)0xffff…)->mm->mmap_lock,\np *(struct mutex *)0xffff…, p sizeof(struct page), with casts, all operators, typeof, offsetof,\ncontainer_of, the values of enums. $rsp is a register of the current task (set). A per-CPU\nvariable is runqueues:2 or per_cpu(runqueues, 2); alone, runqueues:0,2-3 or runqueues:a, several copies.\nOBJECT@COUNT is so many in a row. Nothing is called and nothing is changed.";
 
 pub(super) const P: Command = Command {
     name: "p",
-    usage: "p [-x | -d] EXPRESSION",
+    usage: "p [-x | -d] EXPRESSION\np [-x | -d] VARIABLE:CPUS",
     summary: "the value of a C expression",
     details: DETAILS,
     run: |console, call| run(console, &P, call, Radix::Decimal),
@@ -17,7 +18,7 @@ pub(super) const P: Command = Command {
 
 pub(super) const PX: Command = Command {
     name: "px",
-    usage: "px EXPRESSION",
+    usage: "px EXPRESSION\npx VARIABLE:CPUS",
     summary: "the value of a C expression, in hex",
     details: DETAILS,
     run: |console, call| run(console, &PX, call, Radix::Hex),
@@ -25,7 +26,7 @@ pub(super) const PX: Command = Command {
 
 pub(super) const PD: Command = Command {
     name: "pd",
-    usage: "pd EXPRESSION",
+    usage: "pd EXPRESSION\npd VARIABLE:CPUS",
     summary: "the value of a C expression, in decimal",
     details: DETAILS,
     run: |console, call| run(console, &PD, call, Radix::Decimal),
@@ -33,11 +34,16 @@ pub(super) const PD: Command = Command {
 
 pub(super) const EVAL: Command = Command {
     name: "eval",
-    usage: "eval EXPRESSION",
+    usage: "eval [-b] EXPRESSION",
     summary: "a number in hex, decimal, octal and binary",
-    details: "",
+    details: "-b  with the numbers of the bits that are set\nA number may end in k, m or g, as crash has it: eval 4g",
     run: eval,
 };
+
+/// An error of an expression that starts at `column`.
+pub(super) fn failed(column: usize) -> impl Fn(ExpressionError) -> CommandError {
+    move |error| CommandError::at(column + error.column, error.message)
+}
 
 fn run(
     console: &mut Console<'_>,
@@ -46,7 +52,10 @@ fn run(
     mut radix: Radix,
 ) -> Result<Answer, CommandError> {
     let (mut text, mut column) = (call.text, call.column);
-    for (option, wanted) in [("-x ", Radix::Hex), ("-d ", Radix::Decimal)] {
+    // gdb's /x and /d count as options too.
+    for (option, wanted) in
+        [("-x ", Radix::Hex), ("-d ", Radix::Decimal), ("/x ", Radix::Hex), ("/d ", Radix::Decimal)]
+    {
         if let Some(rest) = text.strip_prefix(option) {
             let rest = rest.trim_start();
             column += text.chars().count() - rest.chars().count();
@@ -57,16 +66,22 @@ fn run(
         return Err(CommandError::new(format!("{} wants an expression", command.name)));
     }
     let name = text.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or(text);
-    if let Some(cpus) = text.strip_prefix(name).and_then(|rest| rest.strip_prefix(':')) {
+    let cpus = text.strip_prefix(name).and_then(|rest| rest.strip_prefix(':'));
+    // One copy's member is an expression; several copies are not.
+    let is_list = |cpus: &&str| !cpus.contains(|c: char| !c.is_alphanumeric() && !",-".contains(c));
+    if let Some(cpus) = cpus.filter(is_list).filter(|_| !name.is_empty()) {
         return per_cpu(console, name, cpus, radix);
     }
-    let scope = console.scope();
-    let failed = |error: crate::object::ExpressionError| {
-        CommandError::at(column + error.column, error.message)
-    };
-    let outcome = scope.evaluate(text).map_err(failed)?;
-    let value = scope.value(outcome).map_err(|message| CommandError::at(column, message))?;
-    let notes = match outcome {
+    if name == text
+        && let Some(lines) = per_cpu_addresses(console, name)
+    {
+        return Ok(lines.into());
+    }
+    let context = console.context();
+    let scope = context.scope();
+    let outcome = scope.evaluate(text).map_err(failed(column))?;
+    let value = scope.value(&outcome).map_err(|message| CommandError::at(column, message))?;
+    let notes = match &outcome {
         Outcome::Place(object) => {
             let ty = object.ty().resolved();
             let name = ty.def().name.as_deref().filter(|_| ty.compound().is_some());
@@ -75,10 +90,10 @@ fn run(
         _ => Vec::new(),
     };
     let mut before = console.next_value();
-    if name == text {
+    if name == text && !name.starts_with(|c: char| c.is_ascii_digit()) {
         before = format!("{name} = {before}");
     }
-    let printed = Printed { before, value, radix, members_only: false };
+    let printed = Printed { heading: Vec::new(), before, value, radix, members_only: false };
     Ok(Answer { document: Document::Values(vec![printed]), notes })
 }
 
@@ -91,51 +106,119 @@ fn per_cpu(
 ) -> Result<Answer, CommandError> {
     let session = console.session;
     let ty = session.types().variable(name)?;
-    let cpus = match cpus {
-        "a" | "all" => session.cpus().iter().map(|cpu| cpu.number).collect(),
-        list => select::numbers(list)?,
-    };
     let mut values = Vec::new();
-    for cpu in cpus {
+    for cpu in console.cpus(cpus)? {
         let at = session.per_cpu(name, cpu)?;
         let object = Object::new(session.memory(), ty, at);
         let value = Value::read(&object, Some(session.symbols()))?;
         let before = format!("per_cpu({name}, {cpu}) = {}", console.next_value());
-        values.push(Printed { before, value, radix, members_only: false });
+        values.push(Printed { heading: Vec::new(), before, value, radix, members_only: false });
     }
     Ok(Document::Values(values).into())
 }
 
+/// Where the copies of a variable are, if it is per-CPU: it has no value of its own.
+fn per_cpu_addresses(console: &Console<'_>, name: &str) -> Option<Vec<Line>> {
+    let session = console.session;
+    let symbols = session.symbols();
+    let (start, end) = (symbols.address("__per_cpu_start")?, symbols.address("__per_cpu_end")?);
+    let at = symbols.address(name).filter(|at| (start..end).contains(at))?;
+    let ty = session.types().variable(name).ok();
+    let declared = ty.map_or_else(|| format!("{name} of unknown type"), |ty| ty.declare(name));
+    let mut lines: Vec<Line> =
+        ["PER-CPU DATA TYPE:".into(), format!("  {declared};").into()].into();
+    lines.push("PER-CPU ADDRESSES:".into());
+    for cpu in session.cpus() {
+        let at = cpu.per_cpu(at);
+        let link = ty.map_or(Link::Memory(at), |ty| Link::Object(ty.name(), at));
+        lines.push(Line::to(link, format!("  [{}]: {at:x}", cpu.number)));
+    }
+    Some(lines)
+}
+
+impl Console<'_> {
+    /// The CPUs of a list behind a colon: all, those named, or that of the current task.
+    pub(super) fn cpus(&self, list: &str) -> Result<Vec<u32>, CommandError> {
+        match list {
+            "a" | "all" => Ok(self.session.cpus().iter().map(|cpu| cpu.number).collect()),
+            "" => Ok(vec![self.current()?.cpu.clone()?]),
+            list => select::numbers(list),
+        }
+    }
+
+    /// The address that an argument stands for: a symbol, a number in hex as crash takes it, or an
+    /// expression. `column` is where the argument starts.
+    pub(super) fn place(&self, text: &str, column: usize) -> Result<VirtAddr, CommandError> {
+        match self.address(text) {
+            Ok(at) => Ok(at),
+            // What is no expression is rather a misspelt name.
+            Err(error) if !text.contains(|c: char| "()&*>.[+$".contains(c)) => Err(error),
+            Err(_) => {
+                let context = self.context();
+                let scope = context.scope();
+                let outcome = scope.evaluate(text).map_err(failed(column))?;
+                scope.address(&outcome).map_err(|message| CommandError::at(column, message))
+            }
+        }
+    }
+}
+
+/// A number that ends in k, m or g.
+fn with_unit(text: &str) -> Option<u64> {
+    let (digits, shift) = match text.char_indices().next_back()? {
+        (at, 'k' | 'K') => (text.get(..at)?, 10),
+        (at, 'm' | 'M') => (text.get(..at)?, 20),
+        (at, 'g' | 'G') => (text.get(..at)?, 30),
+        _ => return None,
+    };
+    let number: u64 = match digits.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16).ok()?,
+        None => digits.parse().ok()?,
+    };
+    number.checked_mul(1 << shift)
+}
+
 fn eval(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandError> {
-    if call.text.is_empty() {
+    let (mut text, mut column, mut list_bits) = (call.text, call.column, false);
+    if let Some(rest) = text.strip_prefix("-b ") {
+        let rest = rest.trim_start();
+        column += text.chars().count() - rest.chars().count();
+        (text, list_bits) = (rest, true);
+    }
+    if text.is_empty() {
         return Err(CommandError::new("eval wants an expression"));
     }
-    let scope = console.scope();
-    let outcome = scope
-        .evaluate(call.text)
-        .map_err(|error| CommandError::at(call.column + error.column, error.message))?;
-    let Value { content, .. } =
-        scope.value(outcome).map_err(|message| CommandError::at(call.column, message))?;
-    let number = match content {
-        Content::Int(number, _) | Content::Char(number) | Content::Enum(number, _) => number,
-        Content::Bool(yes) => yes.into(),
-        Content::Pointer { to, .. } => to.0.into(),
-        _ => return Err(CommandError::at(call.column, "this is not a number")),
+    let bits = match with_unit(text) {
+        Some(number) => number,
+        None => {
+            let context = console.context();
+            // As crash has it, numbers are as wide as the machine's: 1 << 34 is no mistake.
+            let scope = Scope { wide: true, ..context.scope() };
+            let outcome = scope.evaluate(text).map_err(failed(column))?;
+            scope.address(&outcome).map_err(|message| CommandError::at(column, message))?.0
+        }
     };
-    let bytes: [u8; 16] = number.to_le_bytes();
-    let low: [u8; 8] = bytes.first_chunk().copied().unwrap_or_default();
-    let bits = u64::from_le_bytes(low);
-    let decimal = match i64::from_le_bytes(low) {
+    let decimal = match bits.cast_signed() {
         signed if signed < 0 => format!("{bits}  ({signed})"),
-        _ => bits.to_string(),
+        _ => format!("{bits}  "),
     };
-    Ok([
-        format!("hexadecimal: {bits:x}"),
+    let unit = match bits {
+        0 => String::new(),
+        bits if bits % (1 << 30) == 0 => format!("({}GB)", bits >> 30),
+        bits if bits % (1 << 20) == 0 => format!("({}MB)", bits >> 20),
+        bits if bits % (1 << 10) == 0 => format!("({}KB)", bits >> 10),
+        _ => String::new(),
+    };
+    let mut lines = vec![
+        format!("hexadecimal: {bits:x}  {unit}"),
         format!("    decimal: {decimal}"),
         format!("      octal: {bits:o}"),
         format!("     binary: {bits:064b}"),
-    ]
-    .map(Into::into)
-    .to_vec()
-    .into())
+    ];
+    if list_bits {
+        let set = (0..64_u32).rev().filter(|bit| bits >> bit & 1 == 1);
+        lines
+            .push(format!("   bits set: {}", set.map(|bit| format!("{bit} ")).collect::<String>()));
+    }
+    Ok(lines.into_iter().map(Into::into).collect::<Vec<Line>>().into())
 }

@@ -86,6 +86,15 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
     Ok(answer)
 }
 
+/// Memory in words of 64 bits.
+pub(super) fn dump(
+    memory: &dyn VirtualMemory,
+    at: VirtAddr,
+    bytes: usize,
+) -> Result<Table, CommandError> {
+    Ok(table(at, &memory.read_vec(at, bytes)?, 8, false, &|_| None))
+}
+
 /// As much as can be read, page by page, and why no more.
 fn read(memory: &dyn VirtualMemory, at: VirtAddr, len: usize) -> (Vec<u8>, Option<Fault>) {
     let mut data = Vec::new();

@@ -288,6 +288,19 @@ impl TypeSource for Btf {
             .filter_map(|record| self.string(record.name).map(scrub))
             .collect()
     }
+
+    fn enumerator(&self, name: &str) -> Option<(TypeId, i64)> {
+        // Also those of enums without a name, so every record is looked at.
+        (self.first_id..).zip(0..self.records.len()).find_map(|(id, local)| {
+            let record = self.record(local)?;
+            if !record.names_a_value(|offset| self.string(offset) == Some(name.as_bytes())) {
+                return None;
+            }
+            let Kind::Enum { values, .. } = &self.def(id)?.kind else { return None };
+            let found = values.iter().find(|value| *value.name == *name)?;
+            Some((self.id(id), found.value))
+        })
+    }
 }
 
 /// Where the parts are in the bytes.

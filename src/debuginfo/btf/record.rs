@@ -97,6 +97,17 @@ impl<'b> Record<'b> {
         }
     }
 
+    /// Whether it is an enum with a value whose name, an offset of a string, is looked for.
+    pub(super) fn names_a_value(&self, is_wanted: impl Fn(u32) -> bool) -> bool {
+        match self.kind {
+            ENUM => self.groups().is_some_and(|mut all| all.any(|[name, _]| is_wanted(name))),
+            ENUM64 => {
+                self.groups().is_some_and(|mut all| all.any(|[name, ..]: [u32; 3]| is_wanted(name)))
+            }
+            _ => false,
+        }
+    }
+
     /// What follows, as so many groups of `N` numbers.
     fn groups<const N: usize>(&self) -> Option<impl ExactSizeIterator<Item = [u32; N]>> {
         let bytes = self.rest.get(..self.count.checked_mul(N * 4)?)?;

@@ -10,14 +10,14 @@ use super::model::{
     TraceView,
 };
 use super::source::{Answer, Source};
-use crate::command::{COMMANDS, Console};
+use crate::command::{COMMANDS, CommandError, Console, Lasting};
 use crate::dump::VirtAddr;
 use crate::kernel::{LogRecord, Session, Task};
 use crate::locks::{self, LockGraph};
 use crate::present::Link;
 use crate::unwind::End;
 use std::collections::BTreeSet;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// Kernel image and modules lie above this on x86-64; below it no word is named by a symbol.
 const IMAGE: u64 = 0xffff_ffff_8000_0000;
@@ -27,17 +27,25 @@ pub(super) struct Opened {
     name: String,
     session: Session,
     locks: OnceLock<LockGraph>,
+    /// What one command leaves to the next: the task that `set` chose.
+    lasting: Mutex<Lasting>,
 }
 
 impl Opened {
     /// What is opened under this name.
     pub(super) fn new(name: String, session: Session) -> Opened {
-        Opened { name, session, locks: OnceLock::new() }
+        Opened { name, session, locks: OnceLock::new(), lasting: Mutex::default() }
     }
 
     fn task(&self, at: VirtAddr) -> Answer<&Task> {
         let none = || format!("no task has its task_struct at {at}");
         self.session.tasks().at(at).ok_or_else(none)
+    }
+
+    /// The task that `:set` chose, or the first that was on a CPU.
+    fn current(&self) -> Option<&Task> {
+        let lasting = *self.lasting.lock().unwrap_or_else(PoisonError::into_inner);
+        Console::resume(&self.session, lasting).current_task()
     }
 
     /// What a word points to, if it can be named: a symbol, or a task (whose lowest bits a lock
@@ -144,7 +152,13 @@ impl Source for Opened {
     }
 
     fn command(&self, text: &str) -> Answer<Output> {
-        let answer = Console::new(&self.session).run(text).map_err(|error| error.to_string())?;
+        let lasting = || self.lasting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut console = Console::resume(&self.session, *lasting());
+        let answer = match console.run(text) {
+            Ok(answer) => answer,
+            Err(error) => return pointed_at(text, &error),
+        };
+        *lasting() = console.lasting();
         let line = |line: crate::present::Line| (line.text, line.link.map(|link| self.place(link)));
         let mut lines: Vec<_> = answer.document.text().into_iter().map(line).collect();
         lines.extend(answer.notes.into_iter().map(|note| (format!("note: {note}"), None)));
@@ -154,6 +168,13 @@ impl Source for Opened {
     fn commands(&self) -> Vec<(&'static str, &'static str)> {
         COMMANDS.iter().map(|command| (command.name, command.summary)).collect()
     }
+}
+
+/// An error, with a mark under what it is about.
+fn pointed_at(text: &str, error: &CommandError) -> Answer<Output> {
+    let column = error.column.ok_or_else(|| error.to_string())?;
+    let lines = [error.to_string(), text.to_owned(), format!("{:column$}^", "")];
+    Ok(Output { lines: lines.map(|line| (line, None)).into() })
 }
 
 impl Opened {

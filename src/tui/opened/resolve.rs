@@ -4,7 +4,8 @@ use super::Opened;
 use super::inspect::find_type;
 use crate::debuginfo::{Kind, Type};
 use crate::dump::VirtAddr;
-use crate::object::{Outcome, Scope};
+use crate::kernel::TaskContext;
+use crate::object::Outcome;
 use crate::tui::model::{Place, Subject};
 use crate::tui::source::Answer;
 use std::collections::BTreeSet;
@@ -118,8 +119,8 @@ fn opened_at(mut ty: Type<'_>, members: &str) -> Answer<BTreeSet<String>> {
 fn expression(opened: &Opened, text: &str) -> Answer<Place> {
     let nothing = || format!("{text}: no pid, task, symbol, address, TYPE ADDRESS or expression");
     let session = &opened.session;
-    let scope =
-        Scope { memory: session.memory(), types: session.types(), symbols: session.symbols() };
+    let context = TaskContext::new(session, opened.current());
+    let scope = context.scope();
     // What is no expression at all is rather a misspelt name.
     if !text.contains(['(', '*', '&', '>', '.', '[', '+']) {
         return Err(nothing());
@@ -140,11 +141,11 @@ fn expression(opened: &Opened, text: &str) -> Answer<Place> {
             }),
             _ => Ok(typed(object.ty(), object.at())),
         },
-        Outcome::Pointer(Some(ty), at) if ty.size().is_some() => Ok(typed(ty, at)),
-        Outcome::Pointer(_, at) | Outcome::Untyped(at) => Ok(opened.place_at(at)),
-        Outcome::Number(number) => {
-            u64::try_from(number).map(|at| opened.place_at(VirtAddr(at))).map_err(|_| nothing())
+        Outcome::Value(ty, _) if ty.target().is_some_and(|to| to.size().is_some()) => {
+            let at = scope.address(&outcome)?;
+            Ok(ty.target().map_or_else(|| opened.place_at(at), |to| typed(to, at)))
         }
+        outcome => scope.address(&outcome).map(|at| opened.place_at(at)),
     }
 }
 
