@@ -200,7 +200,7 @@ fn eval(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErr
     };
     let decimal = match bits.cast_signed() {
         signed if signed < 0 => format!("{bits}  ({signed})"),
-        _ => format!("{bits}  "),
+        _ => bits.to_string(),
     };
     let unit = match bits {
         0 => String::new(),
@@ -220,5 +220,5 @@ fn eval(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErr
         lines
             .push(format!("   bits set: {}", set.map(|bit| format!("{bit} ")).collect::<String>()));
     }
-    Ok(lines.into_iter().map(Into::into).collect::<Vec<Line>>().into())
+    Ok(lines.iter().map(|line| line.trim_end().into()).collect::<Vec<Line>>().into())
 }
