@@ -3,7 +3,6 @@
 use super::{Answer, Call, Command, CommandError, Console};
 use crate::dump::VirtAddr;
 use crate::kernel::Code;
-use crate::object::Outcome;
 use crate::present::{Disassembly, Document, Radix};
 
 pub(super) const DIS: Command = Command {
@@ -92,21 +91,7 @@ fn place(
     {
         return Ok((at.plus(offset), false, count));
     }
-    if let Ok(at) = console.address(&place) {
-        return Ok((at, false, count));
-    }
-    if !place.starts_with('(') {
-        return Err(CommandError::new(format!("{place} is no address and no symbol")));
-    }
-    let wrong = |error: crate::object::ExpressionError| CommandError::new(error.message);
-    let at = match console.scope().evaluate(&place).map_err(wrong)? {
-        Outcome::Place(object) => object.at(),
-        Outcome::Pointer(_, at) | Outcome::Untyped(at) => at,
-        Outcome::Number(number) => {
-            let bad = |_| CommandError::new(format!("{number} is no address"));
-            VirtAddr(u64::try_from(number).map_err(bad)?)
-        }
-    };
+    let at = console.place(&place, 0).map_err(|error| CommandError::new(error.message))?;
     Ok((at, false, count))
 }
 
