@@ -88,6 +88,14 @@ impl Disassembly {
         Disassembly { rows: code.instructions().iter().map(row).collect() }
     }
 
+    /// The position of the instruction that covers an address.
+    #[must_use]
+    pub fn position(&self, at: VirtAddr) -> Option<usize> {
+        let after = self.rows.partition_point(|row| row.at <= at);
+        let position = after.checked_sub(1)?;
+        self.rows.get(position)?.covers(at).then_some(position)
+    }
+
     /// Its text, with distances from symbols in these numbers.
     #[must_use]
     pub fn lines(&self, radix: Radix) -> Vec<Line> {
@@ -143,7 +151,28 @@ fn named(symbol: &Option<(String, u64)>, radix: Radix) -> Option<String> {
     })
 }
 
+impl Target {
+    /// The symbol with the distance from it.
+    #[must_use]
+    pub fn name(&self, radix: Radix) -> Option<String> {
+        named(&self.symbol, radix)
+    }
+}
+
 impl InstructionRow {
+    /// Whether an address is that of one of its bytes.
+    #[must_use]
+    pub fn covers(&self, at: VirtAddr) -> bool {
+        let offset = at.offset_from(self.at).and_then(|offset| usize::try_from(offset).ok());
+        offset.is_some_and(|offset| offset < self.bytes.len())
+    }
+
+    /// Whether it is a call.
+    #[must_use]
+    pub fn is_call(&self) -> bool {
+        self.mnemonic.ends_with("call")
+    }
+
     /// The instruction as binutils writes it, and what it refers to.
     #[must_use]
     pub fn text(&self, radix: Radix) -> String {
@@ -163,7 +192,8 @@ impl InstructionRow {
     }
 
     /// The line that crash prints.
-    fn line(&self, radix: Radix) -> Line {
+    #[must_use]
+    pub fn line(&self, radix: Radix) -> Line {
         let name = named(&self.symbol, radix).map(|name| format!(" <{name}>"));
         let text = format!("{}{}:\t{}", self.at, name.unwrap_or_default(), self.text(radix));
         // A distance into per-CPU memory is no place to go to.

@@ -32,6 +32,8 @@ pub(crate) enum Action {
     Locks,
     Log,
     Memory,
+    Code,
+    SourceLines,
     Verdict,
     StateBlocked,
     StateRunning,

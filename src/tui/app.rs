@@ -5,6 +5,7 @@
 //! ingredients changed, brings cursors into range, and says which questions the present location
 //! raises. So going somewhere is only an assignment, and so is going back.
 
+use super::code::{self, CodeRow, Jumps};
 use super::history::{History, Location, Screen};
 use super::job::{Message, Reply, Request, Slot};
 use super::key::Key;
@@ -12,8 +13,8 @@ use super::keymap::{Context, Pane};
 use super::layout::{Frames, layout};
 use super::locktree::{self, LockRow};
 use super::model::{
-    Inspection, LogLine, MemoryView, Order, Output, Overview, Place, ROW, States, Subject,
-    Suggestion, TraceView,
+    CodeView, Inspection, LogLine, MemoryView, Order, Output, Overview, Place, ROW, States,
+    Subject, Suggestion, TraceView,
 };
 use super::prompt::Overlay;
 use super::tasklist;
@@ -64,8 +65,10 @@ pub(crate) struct App {
     pub(crate) held: VecDeque<Key>,
     /// A line for the footer, until the next key.
     pub(crate) message: Option<(Role, String)>,
-    /// Whether the inspector shows numbers in hexadecimal.
+    /// Whether inspector and code show numbers in hexadecimal.
     pub(crate) hex: bool,
+    /// Whether source lines stand between the instructions.
+    pub(crate) source_lines: bool,
     pub(crate) mouse: bool,
     /// Counts ticks, for the sign that something is going on.
     pub(crate) ticks: usize,
@@ -80,6 +83,7 @@ pub(crate) struct App {
     pub(crate) inspection: Slot<(Subject, BTreeSet<String>), Inspection>,
     pub(crate) log: Slot<(), Vec<LogLine>>,
     pub(crate) memory: Slot<(VirtAddr, u64), MemoryView>,
+    pub(crate) code: Slot<VirtAddr, CodeView>,
     pub(crate) output: Slot<String, Output>,
     pub(crate) resolve: Slot<String, Place>,
     pub(crate) suggest: Slot<String, Vec<Suggestion>>,
@@ -94,6 +98,12 @@ pub(crate) struct App {
     pub(crate) trace_rows: Vec<TraceRow>,
     pub(crate) lock_rows: Vec<LockRow>,
     lock_rows_key: Option<BTreeSet<VirtAddr>>,
+    pub(crate) code_rows: Vec<CodeRow>,
+    pub(crate) jumps: Jumps,
+    /// What `code_rows` were made from.
+    code_rows_key: Option<(VirtAddr, bool)>,
+    /// The instruction that the cursor goes to, once it is there.
+    aim: Option<VirtAddr>,
     /// The verdict, broken into lines of the terminal's width.
     pub(crate) verdict: Vec<Line>,
     /// Whether the cursor goes to what a jump expanded, once that is there.
@@ -118,6 +128,7 @@ impl App {
             held: VecDeque::new(),
             message: None,
             hex: true,
+            source_lines: true,
             mouse: false,
             ticks: 0,
             open: Slot::default(),
@@ -129,6 +140,7 @@ impl App {
             inspection: Slot::default(),
             log: Slot::default(),
             memory: Slot::default(),
+            code: Slot::default(),
             output: Slot::default(),
             resolve: Slot::default(),
             suggest: Slot::default(),
@@ -139,6 +151,10 @@ impl App {
             trace_rows: Vec::new(),
             lock_rows: Vec::new(),
             lock_rows_key: None,
+            code_rows: Vec::new(),
+            jumps: Jumps::default(),
+            code_rows_key: None,
+            aim: None,
             verdict: Vec::new(),
             pointing: false,
             moved: false,
@@ -167,6 +183,7 @@ impl App {
             || self.inspection.loading
             || self.log.loading
             || self.memory.loading
+            || self.code.loading
             || self.output.loading
             || self.resolve.loading
             || self.suggest.loading
@@ -181,6 +198,7 @@ impl App {
             | self.inspection.cancel()
             | self.log.cancel()
             | self.memory.cancel()
+            | self.code.cancel()
             | self.output.cancel()
             | self.resolve.cancel()
     }
@@ -194,7 +212,7 @@ impl App {
                 }
             )*};
         }
-        again!(overview tasks locks trace inspection log memory output);
+        again!(overview tasks locks trace inspection log memory code output);
     }
 
     /// The row of a task.
@@ -223,6 +241,9 @@ impl App {
         self.leave();
         self.here.go(place);
         self.pointing = true;
+        if let Place::Code(at) = place {
+            self.aim = Some(*at);
+        }
         // A task that the filter hides could not be the selected one.
         if let Place::Task(task) = place {
             self.reveal(*task);
@@ -272,6 +293,11 @@ impl App {
                 }
             }
             Reply::Memory(answer) => _ = self.memory.receive(generation, answer),
+            Reply::Code(answer) => {
+                if self.code.receive(generation, answer) {
+                    self.code_rows_key = None;
+                }
+            }
             Reply::Command(answer) => _ = self.output.receive(generation, answer),
             Reply::Suggest(answer) => _ = self.suggest.receive(generation, answer),
             Reply::Resolve(answer) => {
@@ -341,6 +367,7 @@ impl App {
         }
         self.verdict = verdict::lines(self);
         let effects = self.demand();
+        self.list_code();
         if self.pointing && !self.inspection.loading {
             self.point_at_opened();
         }
@@ -391,6 +418,31 @@ impl App {
         }
     }
 
+    /// The lines of the code screen, and the cursor on the one that was gone to.
+    fn list_code(&mut self) {
+        let Some(view) = self.code.ready().filter(|_| !self.code.loading) else { return };
+        let key = Some((self.here.code, self.source_lines));
+        if self.code_rows_key != key {
+            self.code_rows = code::rows(view, self.source_lines);
+            self.jumps = Jumps::of(&view.disassembly);
+            self.code_rows_key = key;
+        }
+        if let Some(at) = self.aim.take()
+            && let Some(row) = code::row_of(view, &self.code_rows, at)
+        {
+            self.here.windows.code = Window { cursor: row, top: row.saturating_sub(8) };
+        }
+    }
+
+    /// Shows or hides the source lines; the cursor stays on its instruction.
+    pub(crate) fn toggle_source_lines(&mut self) {
+        let row = self.here.windows.code.cursor;
+        let view = self.code.ready();
+        self.aim =
+            view.and_then(|view| code::instruction(view, &self.code_rows, row)).map(|i| i.at);
+        self.source_lines = !self.source_lines;
+    }
+
     /// The first line about a task, preferably where it waits in a deadlock or holds others up.
     pub(crate) fn lock_row_of(&self, task: Option<VirtAddr>) -> Option<usize> {
         let graph = self.locks.ready()?;
@@ -420,6 +472,7 @@ impl App {
         if self.log.ready().is_some() {
             windows.log.fit(log, body);
         }
+        windows.code.fit(self.code_rows.len(), body);
         windows.output.fit(output, body);
         windows.memory.cursor = windows.memory.cursor.min(body.saturating_sub(1));
     }
@@ -474,6 +527,7 @@ impl App {
                 let rows = 4 * page / ROW;
                 ask(self.memory.want((start, rows)), Request::Memory(start, rows));
             }
+            Screen::Code => ask(self.code.want(self.here.code), Request::Code(self.here.code)),
             Screen::Output => {
                 let command = self.here.command.clone();
                 ask(self.output.want(command.clone()), Request::Command(command));

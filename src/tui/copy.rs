@@ -4,16 +4,23 @@
 //! the user sits at, also through SSH.
 
 use super::app::App;
+use super::code;
 use super::history::Screen;
 use super::keymap::Pane;
 use super::locktree::LockNode;
 use super::trace::TraceRow;
+use crate::present::Radix;
 
 /// The selected line as text.
 pub(crate) fn selected(app: &App) -> Option<String> {
     let windows = &app.here.windows;
     match app.here.screen {
         Screen::Log => Some(app.log.ready()?.get(windows.log.cursor)?.text.clone()),
+        Screen::Code => {
+            let row = windows.code.cursor;
+            let instruction = code::instruction(app.code.ready()?, &app.code_rows, row)?;
+            Some(instruction.line(Radix::Decimal).text)
+        }
         Screen::Output => Some(app.output.ready()?.lines.get(windows.output.cursor)?.0.clone()),
         Screen::Memory => Some(app.here.memory.to_string()),
         Screen::Locks => lock(app),

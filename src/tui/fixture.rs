@@ -2,16 +2,18 @@
 
 use super::job::Jobs;
 use super::model::{
-    FrameRow, Inspection, LogLine, MemoryRow, MemoryView, Node, Output, Overview, Place, ROW,
-    Subject, Suggestion, TraceView, Value,
+    CodeView, FrameRow, Inspection, LogLine, MemoryRow, MemoryView, Node, Output, Overview, Place,
+    ROW, Subject, Suggestion, TraceView, Value,
 };
 use super::source::{Answer, Source};
+use crate::debuginfo::{SymbolTable, Symbols};
 use crate::dump::VirtAddr;
-use crate::kernel::{State, Task, Unknown};
+use crate::kernel::{Code, State, Task, Unknown};
 use crate::locks::{
     Blocked, Confidence, Cycle, Holder, Lock, LockGraph, LockKind, Mode, Root, StateValue, TaskRef,
     Waiter,
 };
+use crate::present::{Disassembly, InstructionRow};
 use crate::unwind::FrameKind;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -167,6 +169,26 @@ pub(crate) fn locks() -> LockGraph {
     }
 }
 
+/// Where the only function of the made-up machine lies: its call is where the frame is.
+const START: u64 = 0xffff_ffff_8152_7900;
+
+/// Its code: two loops inside each other, a way out, a call, a variable.
+const CODE: [u8; 38] = [
+    0x0f, 0x1f, 0x44, 0x00, 0x00, // nopl
+    0x53, // push   %rbx
+    0x48, 0x8b, 0x1d, 0xf3, 0x0f, 0x00, 0x00, // mov    init_task(%rip),%rbx
+    0x48, 0x85, 0xdb, // test   %rbx,%rbx
+    0x74, 0x10, // je     to the end
+    0x48, 0xff, 0xcb, // dec    %rbx
+    0x75, 0xfb, // jne    to dec
+    0xe8, 0xe4, 0x00, 0x00, 0x00, // call   __schedule
+    0x85, 0xc0, // test   %eax,%eax
+    0x75, 0xf2, // jne    to dec
+    0xeb, 0xeb, // jmp    to the first test
+    0x5b, 0xc3, // pop    %rbx; ret
+    0xcc, 0x06, // int3; none
+];
+
 /// The made-up machine.
 pub(crate) struct Fixture;
 
@@ -284,9 +306,30 @@ impl Source for Fixture {
         Ok(MemoryView { rows: (0..rows).map(row).collect() })
     }
 
+    fn code(&self, at: VirtAddr) -> Answer<CodeView> {
+        if at.0 < START {
+            return Err(format!("{at}: page excluded"));
+        }
+        let mut table = SymbolTable::new(None);
+        table.push("schedule", VirtAddr(START), 'T');
+        table.push("__schedule", VirtAddr(START + 0x100), 't');
+        table.push("init_task", VirtAddr(START + 0x1000), 'D');
+        let symbols = Symbols::new(table.finish(VirtAddr(START + 0x2000)), Vec::new());
+        let code = Code::decode(VirtAddr(START), CODE.to_vec());
+        let disassembly = Disassembly::of(&code, &symbols);
+        let place = |row: &InstructionRow| {
+            let target = row.target.as_ref()?;
+            Some(if target.branch { Place::Code(target.at) } else { Place::Memory(target.at) })
+        };
+        let places = disassembly.rows.iter().map(place).collect();
+        let cut = Some("0xffffffff81528000: page excluded".to_owned());
+        Ok(CodeView { title: "schedule".to_owned(), disassembly, places, cut })
+    }
+
     fn resolve(&self, text: &str) -> Answer<Place> {
         match text {
             "113" => Ok(Place::Task(address(113))),
+            "schedule" => Ok(Place::Code(VirtAddr(START))),
             "0x1000" => Ok(Place::Memory(VirtAddr(0x1000))),
             "task_struct.mm 111" => Ok(Place::Object {
                 subject: Subject::Object { ty: "task_struct".to_owned(), at: address(111) },

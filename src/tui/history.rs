@@ -21,6 +21,8 @@ pub(crate) enum Screen {
     Log,
     /// Raw memory.
     Memory,
+    /// Machine code.
+    Code,
     /// What a command answered.
     Output,
 }
@@ -50,9 +52,11 @@ pub(crate) struct Location {
     pub(crate) unfolded: BTreeSet<VirtAddr>,
     /// Where the memory screen looks.
     pub(crate) memory: VirtAddr,
+    /// Where the code screen looks.
+    pub(crate) code: VirtAddr,
     /// The command of the output screen.
     pub(crate) command: String,
-    /// What `n` and `N` look for in log and output.
+    /// What `n` and `N` look for in log, code and output.
     pub(crate) search: String,
     /// Cursor and scroll position of each list.
     pub(crate) windows: Windows,
@@ -68,6 +72,7 @@ pub(crate) struct Windows {
     pub(crate) log: Window,
     pub(crate) output: Window,
     pub(crate) memory: Window,
+    pub(crate) code: Window,
 }
 
 impl Default for Location {
@@ -84,6 +89,7 @@ impl Default for Location {
             open: BTreeSet::new(),
             unfolded: BTreeSet::new(),
             memory: VirtAddr(0),
+            code: VirtAddr(0),
             command: String::new(),
             search: String::new(),
             windows: Windows::default(),
@@ -123,6 +129,11 @@ impl Location {
                 self.memory = *at;
                 self.windows.memory = Window::default();
                 self.screen = Screen::Memory;
+            }
+            Place::Code(at) => {
+                self.code = *at;
+                self.windows.code = Window::default();
+                self.screen = Screen::Code;
             }
         }
     }

@@ -6,7 +6,8 @@
 
 use super::event::Event;
 use super::model::{
-    Inspection, LogLine, MemoryView, Output, Overview, Place, Subject, Suggestion, TraceView,
+    CodeView, Inspection, LogLine, MemoryView, Output, Overview, Place, Subject, Suggestion,
+    TraceView,
 };
 use super::source::{Answer, Opener, Source};
 use crate::dump::VirtAddr;
@@ -29,6 +30,7 @@ pub(crate) enum Id {
     Inspect,
     Log,
     Memory,
+    Code,
     Command,
     Resolve,
     Suggest,
@@ -45,6 +47,7 @@ pub(crate) enum Request {
     Inspect(Subject, BTreeSet<String>),
     Log,
     Memory(VirtAddr, u64),
+    Code(VirtAddr),
     Command(String),
     Resolve(String),
     Suggest(String),
@@ -62,6 +65,7 @@ impl Request {
             Request::Inspect(..) => Id::Inspect,
             Request::Log => Id::Log,
             Request::Memory(..) => Id::Memory,
+            Request::Code(_) => Id::Code,
             Request::Command(_) => Id::Command,
             Request::Resolve(_) => Id::Resolve,
             Request::Suggest(_) => Id::Suggest,
@@ -87,6 +91,7 @@ pub(crate) enum Reply {
     Inspect(Answer<Inspection>),
     Log(Answer<Vec<LogLine>>),
     Memory(Answer<MemoryView>),
+    Code(Answer<CodeView>),
     Command(Answer<Output>),
     Resolve(Answer<Place>),
     Suggest(Answer<Vec<Suggestion>>),
@@ -104,6 +109,7 @@ impl Reply {
             Id::Inspect => Reply::Inspect(Err(why)),
             Id::Log => Reply::Log(Err(why)),
             Id::Memory => Reply::Memory(Err(why)),
+            Id::Code => Reply::Code(Err(why)),
             Id::Command => Reply::Command(Err(why)),
             Id::Resolve => Reply::Resolve(Err(why)),
             Id::Suggest => Reply::Suggest(Err(why)),
@@ -121,6 +127,7 @@ fn answer(source: &dyn Source, request: &Request) -> Reply {
         Request::Inspect(subject, open) => Reply::Inspect(source.inspect(subject, open)),
         Request::Log => Reply::Log(source.log()),
         Request::Memory(at, rows) => Reply::Memory(source.memory(*at, *rows)),
+        Request::Code(at) => Reply::Code(source.code(*at)),
         Request::Command(text) => Reply::Command(source.command(text)),
         Request::Resolve(text) => Reply::Resolve(source.resolve(text)),
         Request::Suggest(text) => Reply::Suggest(source.suggest(text)),

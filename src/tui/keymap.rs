@@ -48,6 +48,8 @@ pub(crate) enum When {
     Locks,
     /// On the memory screen.
     Memory,
+    /// On the code screen.
+    Code,
     /// Where there is a long text: log and command output.
     Text,
     /// Everywhere.
@@ -56,13 +58,14 @@ pub(crate) enum When {
 
 impl When {
     /// All of them, as help lists them.
-    const ALL: [When; 7] = [
+    const ALL: [When; 8] = [
         When::Always,
         When::Pane(Pane::Tasks),
         When::Pane(Pane::Backtrace),
         When::Pane(Pane::Inspector),
         When::Locks,
         When::Memory,
+        When::Code,
         When::Text,
     ];
 
@@ -74,6 +77,7 @@ impl When {
                     || (context.screen == Screen::Overview && context.pane == Pane::Locks)
             }
             When::Memory => context.screen == Screen::Memory,
+            When::Code => context.screen == Screen::Code,
             When::Text => matches!(context.screen, Screen::Log | Screen::Output),
             When::Always => true,
         }
@@ -85,6 +89,7 @@ impl When {
             When::Pane(pane) => pane.title(),
             When::Locks => "Locks",
             When::Memory => "Memory",
+            When::Code => "Code",
             When::Text => "Log and command output",
             When::Always => "Everywhere",
         }
@@ -114,7 +119,7 @@ const fn bind(
 }
 
 use Pane::{Backtrace, Inspector, Tasks};
-use When::{Always, Locks, Memory, Pane as In, Text};
+use When::{Always, Code, Locks, Memory, Pane as In, Text};
 
 /// Every key. Footer hints stand in this order.
 pub(crate) const BINDINGS: &[Binding] = &[
@@ -140,6 +145,13 @@ pub(crate) const BINDINGS: &[Binding] = &[
         Action::Enter,
         "follow",
         "follow the first word of the row as a pointer",
+    ),
+    bind(
+        Code,
+        "<enter>",
+        Action::Enter,
+        "follow",
+        "go where the instruction jumps, calls or points",
     ),
     bind(Text, "<enter>", Action::Enter, "follow", "go where the line leads"),
     bind(
@@ -190,6 +202,11 @@ pub(crate) const BINDINGS: &[Binding] = &[
         "show or fold the waiters of the lock",
     ),
     bind(Locks, "h <left>", Action::Collapse, "", "go to the line above that this one hangs on"),
+    bind(Code, "/", Action::Search, "search", "search"),
+    bind(Code, "n", Action::SearchNext, "next", "next match"),
+    bind(Code, "N", Action::SearchPrevious, "", "previous match"),
+    bind(Code, "s", Action::SourceLines, "source", "show or hide the source lines"),
+    bind(Code, "x", Action::Radix, "hex/dec", "distances in hexadecimal or decimal"),
     bind(Text, "/", Action::Search, "search", "search"),
     bind(Text, "n", Action::SearchNext, "next", "next match"),
     bind(Text, "N", Action::SearchPrevious, "", "previous match"),
@@ -216,6 +233,13 @@ pub(crate) const BINDINGS: &[Binding] = &[
     bind(Always, "1", Action::Overview, "", "the panes"),
     bind(Always, "D 3", Action::Log, "log", "the kernel log (dmesg)"),
     bind(Always, "m 4", Action::Memory, "memory", "memory at the selected thing"),
+    bind(
+        Always,
+        "d 5",
+        Action::Code,
+        "code",
+        "the machine code of the selected frame, symbol or address",
+    ),
     bind(
         Always,
         "v",

@@ -16,6 +16,7 @@
 
 mod action;
 mod app;
+mod code;
 mod copy;
 mod drive;
 mod event;

@@ -3,6 +3,7 @@
 
 use crate::dump::VirtAddr;
 use crate::kernel::State;
+use crate::present::Disassembly;
 use crate::unwind::FrameKind;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -92,6 +93,16 @@ pub(crate) struct FrameRow {
     pub(crate) reliable: bool,
 }
 
+impl FrameRow {
+    /// An address inside the instruction at which the frame is: the call before a return address.
+    pub(crate) fn lookup(&self) -> VirtAddr {
+        match self.kind {
+            FrameKind::Call => self.pc.minus(1),
+            _ => self.pc,
+        }
+    }
+}
+
 /// A backtrace.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct TraceView {
@@ -133,6 +144,8 @@ pub(crate) enum Place {
     },
     /// Raw memory.
     Memory(VirtAddr),
+    /// Machine code, at the instruction that covers the address.
+    Code(VirtAddr),
 }
 
 impl Place {
@@ -229,6 +242,18 @@ pub(crate) struct MemoryRow {
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct MemoryView {
     pub(crate) rows: Vec<MemoryRow>,
+}
+
+/// Machine code around an address: a function, or a few instructions where there is none.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct CodeView {
+    /// `mutex_lock`, `hu_read [holdup]`.
+    pub(crate) title: String,
+    pub(crate) disassembly: Disassembly,
+    /// Where Enter goes on each instruction.
+    pub(crate) places: Vec<Option<Place>>,
+    /// Why there is no more of it, when it ends early.
+    pub(crate) cut: Option<String>,
 }
 
 /// What a command answered.

@@ -1,7 +1,8 @@
 //! Where the screens' data comes from: an opened dump, or a test's made-up one.
 
 use super::model::{
-    Inspection, LogLine, MemoryView, Output, Overview, Place, Subject, Suggestion, TraceView,
+    CodeView, Inspection, LogLine, MemoryView, Output, Overview, Place, Subject, Suggestion,
+    TraceView,
 };
 use crate::dump::VirtAddr;
 use crate::kernel::Task;
@@ -28,6 +29,8 @@ pub(crate) trait Source: Send + Sync {
     fn log(&self) -> Answer<Vec<LogLine>>;
     /// `rows` rows of memory from `at` on, which is a multiple of their size.
     fn memory(&self, at: VirtAddr, rows: u64) -> Answer<MemoryView>;
+    /// The machine code around an address.
+    fn code(&self, at: VirtAddr) -> Answer<CodeView>;
     /// Where a text typed at the jump prompt leads.
     fn resolve(&self, text: &str) -> Answer<Place>;
     /// What could be meant by a text typed at the jump prompt.

@@ -80,6 +80,7 @@ fn every_screen_draws_at_every_size() {
         "L",
         "D",
         "m",
+        "d",
         ":sys<enter>",
         "?",
         "v",
@@ -104,7 +105,7 @@ fn every_screen_draws_at_every_size() {
 
 #[test]
 fn without_colour_or_unicode_the_screen_is_plain() {
-    for keys in ["", "L", "D", "m", "?", ":", "s"] {
+    for keys in ["", "L", "D", "m", "d", "?", ":", "s"] {
         let mut driver = driver(120, 40, Theme::new(false, true));
         driver.rest();
         for key in Key::script(keys).unwrap() {
@@ -248,6 +249,38 @@ fn memory_shows_words_and_what_is_missing() {
 }
 
 #[test]
+fn code_shows_its_jumps_and_the_frame_that_is_in_it() {
+    let driver = after("<tab>jd", 80, 24);
+    assert_eq!(driver.app.here.screen, Screen::Code);
+    let (text, styles) = legend(&buffer(&driver.app), driver.app.theme);
+    insta::assert_snapshot!("code_80x24", text);
+    insta::assert_snapshot!("code_80x24_styles", styles);
+    let driver = after("gschedule<enter>jjjj", 200, 50);
+    let (text, styles) = legend(&buffer(&driver.app), driver.app.theme);
+    insta::assert_snapshot!("code_200x50", text);
+    insta::assert_snapshot!("code_200x50_styles", styles);
+}
+
+#[test]
+fn jumps_and_calls_are_followed_and_come_back() {
+    let mut driver = after("gschedule<enter>/__sched<enter><enter>", 120, 40);
+    assert_eq!(driver.app.here.code.0 & 0xfff, 0xa00);
+    driver.press(Key::script("o").unwrap()[0]);
+    assert_eq!(driver.app.here.code.0 & 0xfff, 0x900);
+    assert_eq!(driver.app.here.windows.code.cursor, 7);
+    // A jump inside the function puts the cursor on its target.
+    let driver = after("gschedule<enter>/jmp<enter><enter>", 120, 40);
+    assert_eq!(driver.app.here.windows.code.cursor, 3);
+    assert!(text(&after("gschedule<enter>x", 120, 40).app).contains("+28"));
+}
+
+#[test]
+fn code_that_is_not_there_says_why() {
+    let shown = text(&after("g0x1000<enter>d", 120, 40).app);
+    assert!(shown.contains("this is not in the kernel"), "{shown}");
+}
+
+#[test]
 fn the_palette_runs_commands_and_actions() {
     let driver = after(":sys<enter>", 120, 40);
     assert!(text(&driver.app).contains("KERNEL: 6.1.0"));
@@ -294,7 +327,7 @@ fn a_click_selects_the_row_under_it() {
 #[test]
 fn random_keys_never_panic() {
     // A small generator of our own: the same keys each run.
-    let all = Key::script("jkGhlurisa<lt>>RH/x go+-LDm1234vt:?n<enter><esc><tab><s-tab><space><pgdn><pgup><home><end><backspace><up><down>").unwrap();
+    let all = Key::script("jkGhlurisa<lt>>RH/x go+-LDmds12345xnNvt:?n<enter><esc><tab><s-tab><space><pgdn><pgup><home><end><backspace><up><down>").unwrap();
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut driver = driver(100, 30, Theme::new(true, false));
     for _ in 0..3000 {

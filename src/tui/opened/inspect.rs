@@ -282,7 +282,7 @@ impl<'s> Builder<'s> {
             _ if to.is_null() => None,
             _ if session.tasks().at(to).is_some() => Some(Place::Task(to)),
             Some(target) if target.def().name.is_some() => Some(Place::object(target.name(), to)),
-            _ => Some(Place::Memory(to)),
+            _ => Some(self.opened.place_at(to)),
         };
         let node = self.push(spot, name, at, Value::Pointer { to, symbol });
         node.place = place;

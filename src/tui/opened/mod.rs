@@ -1,13 +1,14 @@
 //! Answers out of an opened dump.
 
+mod code;
 mod inspect;
 mod memory;
 mod resolve;
 mod suggest;
 
 use super::model::{
-    FrameRow, Inspection, LogLine, MemoryView, Output, Overview, Place, Subject, Suggestion,
-    TraceView,
+    CodeView, FrameRow, Inspection, LogLine, MemoryView, Output, Overview, Place, Subject,
+    Suggestion, TraceView,
 };
 use super::source::{Answer, Source};
 use crate::command::{COMMANDS, CommandError, Console, Lasting};
@@ -143,6 +144,10 @@ impl Source for Opened {
         Ok(memory::view(self, at, rows))
     }
 
+    fn code(&self, at: VirtAddr) -> Answer<CodeView> {
+        code::view(self, at)
+    }
+
     fn resolve(&self, text: &str) -> Answer<Place> {
         resolve::resolve(self, text)
     }
@@ -182,11 +187,13 @@ impl Opened {
         match link {
             Link::Task(task) => Place::Task(task),
             Link::Object(ty, at) => Place::object(ty, at),
-            Link::Memory(at) | Link::Code(at) => self.place_at(at),
+            Link::Memory(at) => self.place_at(at),
+            Link::Code(at) => Place::Code(at),
         }
     }
 
-    /// Where an address leads: to the task or the lock that lies there, otherwise to its memory.
+    /// Where an address leads: to the task or the lock that lies there, to code, otherwise to its
+    /// memory.
     fn place_at(&self, at: VirtAddr) -> Place {
         if self.session.tasks().at(at).is_some() {
             return Place::Task(at);
@@ -194,7 +201,13 @@ impl Opened {
         let locks = self.locks.get().into_iter().flat_map(|graph| &graph.locks);
         match locks.into_iter().find(|lock| lock.at == at) {
             Some(lock) => Place::object(lock.ty, at),
+            None if self.is_code(at) => Place::Code(at),
             None => Place::Memory(at),
         }
+    }
+
+    /// Whether a symbol of code covers an address.
+    fn is_code(&self, at: VirtAddr) -> bool {
+        at.0 >= IMAGE && self.session.symbolize(at).is_some_and(|found| found.symbol.is_text())
     }
 }

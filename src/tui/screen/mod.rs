@@ -1,6 +1,7 @@
 //! What is drawn: each screen and pane, from the application alone.
 
 pub(crate) mod backtrace;
+mod code;
 mod footer;
 mod header;
 mod help;
@@ -54,6 +55,7 @@ pub(crate) fn paint(app: &App, buf: &mut Buffer) {
         Screen::Locks => locks::draw_screen(app, buf, frames.body),
         Screen::Log => log::draw_log(app, buf, frames.body),
         Screen::Memory => memory::draw_memory(app, buf, frames.body),
+        Screen::Code => code::draw_code(app, buf, frames.body),
         Screen::Output => output::draw_output(app, buf, frames.body),
     }
     footer::draw_footer(app, buf, frames.footer);

@@ -2,10 +2,11 @@
 
 use crate::dump::VirtAddr;
 use crate::tui::app::App;
+use crate::tui::code;
 use crate::tui::history::Screen;
 use crate::tui::keymap::Pane;
 use crate::tui::locktree::{LockNode, LockRow};
-use crate::tui::model::{Place, ROW, States, Subject};
+use crate::tui::model::{FrameRow, Place, ROW, States, Subject, Value};
 use crate::tui::prompt::Overlay;
 use crate::tui::theme::Role;
 use crate::tui::trace::TraceRow;
@@ -33,6 +34,13 @@ pub(super) fn enter(app: &mut App) {
                 let mut word = [0; 8];
                 word.copy_from_slice(bytes.first_chunk::<8>().unwrap_or(&[0; 8]));
                 app.go(&Place::Memory(VirtAddr(u64::from_le_bytes(word))));
+            }
+        }
+        Screen::Code => {
+            let row = app.here.windows.code.cursor;
+            let place = app.code.ready().and_then(|view| code::place(view, &app.code_rows, row));
+            if let Some(place) = place.cloned() {
+                app.go(&place);
             }
         }
         Screen::Log => {}
@@ -181,4 +189,44 @@ pub(super) fn memory(app: &mut App) {
     {
         app.go(&Place::Memory(at));
     }
+}
+
+/// The code screen, at what is selected.
+pub(super) fn code(app: &mut App) {
+    if app.here.screen == Screen::Code {
+        return;
+    }
+    match code_at(app) {
+        // What lies in the lower half is a program's, not the kernel's.
+        Some(at) if at.0 >> 63 == 1 => app.go(&Place::Code(at)),
+        Some(_) => app.message = Some((Role::Fault, "this is not in the kernel".to_owned())),
+        None => app.message = Some((Role::Fault, "no code is selected".to_owned())),
+    }
+}
+
+fn code_at(app: &App) -> Option<VirtAddr> {
+    let windows = &app.here.windows;
+    let row = match (app.here.screen, app.here.pane) {
+        (Screen::Memory, _) => return Some(app.here.memory),
+        (Screen::Output, _) => match app.output.ready()?.lines.get(windows.output.cursor)?.1 {
+            Some(Place::Code(at) | Place::Memory(at)) => return Some(at),
+            _ => return None,
+        },
+        (Screen::Overview, Pane::Inspector) => {
+            let node = app.inspection.ready()?.nodes.get(windows.nodes.cursor)?;
+            return match node.value {
+                Value::Pointer { to, .. } => Some(to),
+                _ => node.at,
+            };
+        }
+        (Screen::Overview, Pane::Backtrace) => windows.trace.cursor,
+        _ => 0,
+    };
+    // What stands under a frame is about that frame.
+    let above = app.trace_rows.get(..=row)?.iter().rev();
+    let mut frames = above.filter_map(|row| match row {
+        TraceRow::Frame(n) => app.trace.ready()?.frames.get(*n),
+        _ => None,
+    });
+    frames.next().map(FrameRow::lookup)
 }

@@ -16,7 +16,7 @@ use super::prompt::{Overlay, Purpose};
 use super::tasklist;
 use super::theme::Role;
 use super::widget::window::Window;
-use following::{cancel, collapse, enter, expand, memory};
+use following::{cancel, code, collapse, enter, expand, memory};
 use moving::{click, page, search, step, wheel};
 use ratatui::crossterm::event::KeyCode;
 use typing::{help, prompt, read_verdict, type_on};
@@ -76,13 +76,19 @@ fn receive_key(app: &mut App, key: Key) -> Vec<Effect> {
 /// Whether a key depends on an answer that is still to come.
 fn must_wait(app: &App, key: Key) -> bool {
     if app.overlay.is_some() || app.here.screen != Screen::Overview {
-        return app.resolve.loading;
+        let code = app.overlay.is_none() && app.here.screen == Screen::Code && app.code.loading;
+        return app.resolve.loading || (code && depends(app, key));
     }
     let loading = match app.here.pane {
         Pane::Backtrace => app.trace.loading,
         Pane::Inspector => app.inspection.loading,
         Pane::Tasks | Pane::Locks => false,
     };
+    loading && depends(app, key)
+}
+
+/// Whether a key does something with the list that the cursor is in.
+fn depends(app: &App, key: Key) -> bool {
     let depends = matches!(
         resolve(&[key], app.context()),
         Meaning::Action(
@@ -96,10 +102,14 @@ fn must_wait(app: &App, key: Key) -> bool {
                 | Action::Expand
                 | Action::Collapse
                 | Action::Memory
+                | Action::Code
+                | Action::Search
+                | Action::SearchNext
+                | Action::SearchPrevious
                 | Action::Copy
         )
     );
-    loading && depends && app.typed.is_empty()
+    depends && app.typed.is_empty()
 }
 
 fn press(app: &mut App, key: Key) -> Vec<Effect> {
@@ -187,6 +197,8 @@ pub(crate) fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Locks => screen(app, Screen::Locks),
         Action::Log => screen(app, Screen::Log),
         Action::Memory => memory(app),
+        Action::Code => code(app),
+        Action::SourceLines => app.toggle_source_lines(),
         Action::StateBlocked => states(app, |states| states.blocked = !states.blocked),
         Action::StateRunning => states(app, |states| states.running = !states.running),
         Action::StateSleeping => states(app, |states| states.sleeping = !states.sleeping),

@@ -7,6 +7,7 @@ use crate::tui::keymap::Pane;
 use crate::tui::layout::Frames;
 use crate::tui::theme::Role;
 use ratatui::layout::Rect;
+use std::borrow::Cow;
 
 /// The rows of a page where the cursor is.
 pub(super) fn page(app: &App) -> isize {
@@ -27,6 +28,7 @@ pub(super) fn step(app: &mut App, rows: isize) {
             windows.output.step(rows, app.output.ready().map_or(0, |output| output.lines.len()));
         }
         Screen::Memory => step_memory(app, rows),
+        Screen::Code => windows.code.step(rows, app.code_rows.len()),
         Screen::Locks => windows.locks.step(rows, app.lock_rows.len()),
         Screen::Overview => match app.here.pane {
             Pane::Tasks => {
@@ -67,18 +69,23 @@ pub(super) fn search(app: &mut App, forward: bool, here: bool) {
     if needle.is_empty() {
         return;
     }
-    let lines: Vec<&str> = match app.here.screen {
+    let lines: Vec<Cow<'_, str>> = match app.here.screen {
         Screen::Log => {
-            app.log.ready().into_iter().flatten().map(|line| line.text.as_str()).collect()
+            app.log.ready().into_iter().flatten().map(|line| line.text.as_str().into()).collect()
         }
         Screen::Output => {
             let lines = app.output.ready().into_iter().flat_map(|output| &output.lines);
-            lines.map(|(line, _)| line.as_str()).collect()
+            lines.map(|(line, _)| line.as_str().into()).collect()
+        }
+        Screen::Code => {
+            let Some(view) = app.code.ready() else { return };
+            app.code_rows.iter().map(|row| row.text(view)).collect()
         }
         _ => return,
     };
     let window = match app.here.screen {
         Screen::Log => &mut app.here.windows.log,
+        Screen::Code => &mut app.here.windows.code,
         _ => &mut app.here.windows.output,
     };
     let len = lines.len();
@@ -117,6 +124,7 @@ pub(super) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
         (Screen::Overview, Pane::Inspector) => (windows.nodes, 1),
         (Screen::Overview, Pane::Locks) | (Screen::Locks, _) => (windows.locks, 1),
         (Screen::Log, _) => (windows.log, 1),
+        (Screen::Code, _) => (windows.code, 1),
         (Screen::Output, _) => (windows.output, 1),
         (Screen::Memory, _) => (windows.memory, 1),
     };
