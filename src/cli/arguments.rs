@@ -106,6 +106,14 @@ pub(super) struct Debug {
     #[arg(long, value_name = "DIR")]
     pub(super) debug_dir: Vec<PathBuf>,
 
+    /// Take a vmlinux that does not belong to the dump, too
+    #[arg(long)]
+    pub(super) force_debuginfo: bool,
+
+    /// Do without BTF: take all types from DWARF
+    #[arg(long, conflicts_with = "no_debuginfo")]
+    pub(super) no_btf: bool,
+
     /// Use only what the dump itself carries
     #[arg(long, conflicts_with_all = ["vmlinux", "debug_dir"])]
     pub(super) no_debuginfo: bool,

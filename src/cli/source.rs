@@ -41,6 +41,8 @@ pub(super) fn options(dumps: &[PathBuf], debug: &Debug) -> Options {
         vmlinux: debug.vmlinux.clone(),
         debug_dirs: debug.debug_dir.clone(),
         no_debuginfo: debug.no_debuginfo,
+        force_debuginfo: debug.force_debuginfo,
+        no_btf: debug.no_btf,
     }
 }
 

@@ -276,8 +276,9 @@ fn is_left_out(name: &[u8]) -> bool {
     [b".L".as_slice(), b"__crc_", b"__kstrtab"].iter().any(|start| name.starts_with(start))
 }
 
-/// The build id among ELF notes.
-fn build_id(notes: &[u8]) -> Option<String> {
+/// The build id among ELF notes, in hex.
+#[must_use]
+pub fn build_id(notes: &[u8]) -> Option<String> {
     let mut rest = notes;
     while let Some((header, after)) = rest.split_at_checked(12) {
         let fields: &[[u8; 4]] = header.as_chunks().0;

@@ -29,7 +29,7 @@ mod types;
 pub use advice::Advice;
 pub use btf::{Btf, BtfError};
 pub use dwarf::{Dwarf, DwarfError, Position};
-pub use elf::{ElfError, Section, Vmlinux};
+pub use elf::{ElfError, Section, Vmlinux, build_id};
 pub use find::{Found, Identity, NotFound, Places, Refused};
 pub use kallsyms::{KallsymsAddresses, KallsymsError};
 pub use symbols::{Symbol, SymbolRef, SymbolTable, Symbols};

@@ -211,6 +211,29 @@ impl<S: TypeSource + ?Sized> TypeSource for Arc<S> {
     }
 }
 
+/// A source that may be missing: it knows nothing then.
+impl<S: TypeSource> TypeSource for Option<S> {
+    fn def(&self, index: u32) -> Option<&TypeDef> {
+        self.as_ref()?.def(index)
+    }
+
+    fn find(&self, tag: Tag, name: &str) -> Option<TypeId> {
+        self.as_ref()?.find(tag, name)
+    }
+
+    fn variable(&self, name: &str) -> Option<TypeId> {
+        self.as_ref()?.variable(name)
+    }
+
+    fn function(&self, name: &str) -> Option<TypeId> {
+        self.as_ref()?.function(name)
+    }
+
+    fn names(&self, tag: Tag) -> Vec<String> {
+        self.as_ref().map(|source| source.names(tag)).unwrap_or_default()
+    }
+}
+
 /// Why a type or member could not be had. The reason behind every "–" that comes from types.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum TypeError {

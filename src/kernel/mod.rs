@@ -17,6 +17,7 @@
 
 mod code;
 mod cpu;
+mod debug_files;
 pub mod fields;
 mod image;
 mod log;

@@ -6,7 +6,8 @@
 //! lacks has a reason in [`Session::notes`].
 
 use super::cpu::{Cpu, Cpus};
-use super::sources::{Sources, find_vmlinux, shift};
+use super::debug_files::DebugFiles;
+use super::sources::Sources;
 use super::{Kernel, Known, Log, Module, System, Task, Tasks, Unknown};
 use crate::debuginfo::{Dwarf, Found, Identity, Position, SymbolRef, Symbols, Tag, Type, Types};
 use crate::dump::{self, Dump, VirtAddr, VmcoreInfo};
@@ -28,6 +29,10 @@ pub struct Options {
     pub debug_dirs: Vec<PathBuf>,
     /// Look nowhere: use only what the dump carries.
     pub no_debuginfo: bool,
+    /// Take a kernel's ELF file that does not belong to the dump, too.
+    pub force_debuginfo: bool,
+    /// Do without BTF: all types come from DWARF.
+    pub no_btf: bool,
 }
 
 /// Why a dump could not be opened.
@@ -46,14 +51,13 @@ pub struct Session {
     dump: Dump,
     options: Options,
     space: KernelSpace,
-    vmlinux: OnceLock<Known<Found>>,
+    files: Arc<DebugFiles>,
     sources: OnceLock<Sources>,
     cpus: OnceLock<Cpus>,
     tasks: OnceLock<Tasks>,
     log: OnceLock<Log>,
     system: OnceLock<System>,
     unwinding: OnceLock<Unwinding>,
-    dwarf: OnceLock<Known<Dwarf>>,
 }
 
 /// What unwinding stands on.
@@ -79,18 +83,18 @@ impl Session {
     /// [`OpenError::Space`] when the kernel's address space cannot be found in it.
     pub fn from_dump(dump: Dump, options: &Options) -> Result<Session, OpenError> {
         let space = KernelSpace::new(&dump.memory(), &clues(&dump))?;
+        let files = DebugFiles::new(identity(&dump), dump.vmcoreinfo(), options);
         Ok(Session {
             dump,
             options: options.clone(),
             space,
-            vmlinux: OnceLock::new(),
+            files: Arc::new(files),
             sources: OnceLock::new(),
             cpus: OnceLock::new(),
             tasks: OnceLock::new(),
             log: OnceLock::new(),
             system: OnceLock::new(),
             unwinding: OnceLock::new(),
-            dwarf: OnceLock::new(),
         })
     }
 
@@ -119,8 +123,10 @@ impl Session {
     }
 
     fn sources(&self) -> &Sources {
-        self.sources
-            .get_or_init(|| Sources::find(&self.space, self.dump.vmcoreinfo(), || self.vmlinux()))
+        self.sources.get_or_init(|| {
+            let info = self.dump.vmcoreinfo();
+            Sources::find(&self.space, info, &self.files, self.options.no_btf)
+        })
     }
 
     /// The names of the kernel and its modules.
@@ -138,14 +144,9 @@ impl Session {
     /// Which kernel crashed: what its debug information is looked for by.
     #[must_use]
     pub fn identity(&self) -> Identity {
-        let info = self.dump.vmcoreinfo();
-        let header = self.dump.info().utsname.unwrap_or_default();
-        let known = |text: String| Some(text).filter(|text| !text.is_empty());
-        Identity {
-            release: info.release().map(str::to_owned).or_else(|| known(header.release)),
-            version: known(header.version),
-            build_id: info.build_id().map(str::to_owned),
-        }
+        // Its build id may only stand in memory, where a symbol tells.
+        self.sources();
+        self.files.identity()
     }
 
     /// The kernel's ELF file: the one that was named, or one that this machine has. It is looked for
@@ -154,8 +155,8 @@ impl Session {
     /// # Errors
     /// [`Unknown`], with what to install, when there is none of this kernel, or none is wanted.
     pub fn vmlinux(&self) -> Known<&Found> {
-        let found = self.vmlinux.get_or_init(|| find_vmlinux(&self.identity(), &self.options));
-        found.as_ref().map_err(Unknown::clone)
+        self.sources();
+        self.files.vmlinux()
     }
 
     /// What the compiler wrote down about the kernel itself, in its ELF file.
@@ -163,13 +164,21 @@ impl Session {
     /// # Errors
     /// [`Unknown`] as [`Session::vmlinux`], and when the file was stripped of it.
     pub fn dwarf(&self) -> Known<&Dwarf> {
-        let found = self.dwarf.get_or_init(|| {
-            let found = self.vmlinux()?;
-            let shift = shift(&found.vmlinux, self.dump.vmcoreinfo());
-            Dwarf::new(&found.vmlinux, shift)
-                .map_err(|why| Unknown::because(format!("{}: {why}", found.path.display())))
-        });
-        found.as_ref().map_err(Unknown::clone)
+        self.sources();
+        self.files.dwarf()
+    }
+
+    /// The DWARF of the object that holds an address: the kernel, or a module.
+    ///
+    /// # Errors
+    /// [`Unknown`] when there is none at hand.
+    pub fn dwarf_of(&self, at: VirtAddr) -> Known<&Dwarf> {
+        match self.modules().iter().find(|module| module.contains(at)) {
+            Some(module) => {
+                Err(Unknown::because(format!("no debug file of module {}", module.name)))
+            }
+            None => self.dwarf(),
+        }
     }
 
     /// The functions, files and lines that an instruction comes from: the function that holds it
@@ -328,6 +337,18 @@ impl Session {
         let mm = task.mm.ok_or_else(|| Unknown::because("it has no address space of its own"))?;
         let pgd = self.kernel().field("mm_struct", "pgd")?.read(&self.space, mm)?;
         Ok(UserSpace::new(&self.space, VirtAddr(pgd))?)
+    }
+}
+
+/// Which kernel crashed, as the dump's headers tell.
+fn identity(dump: &Dump) -> Identity {
+    let info = dump.vmcoreinfo();
+    let header = dump.info().utsname.unwrap_or_default();
+    let known = |text: String| Some(text).filter(|text| !text.is_empty());
+    Identity {
+        release: info.release().map(str::to_owned).or_else(|| known(header.release)),
+        version: known(header.version),
+        build_id: info.build_id().map(str::to_owned),
     }
 }
 

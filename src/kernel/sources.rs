@@ -1,10 +1,9 @@
 //! Where a session's names and types come from: the dump itself, or the kernel's ELF file.
 
+use super::debug_files::{DebugFiles, KERNEL_DWARF, KernelTypes};
 use super::module::{self, Module};
-use super::{Kernel, Known, Options, Unknown};
-use crate::debuginfo::{
-    Btf, Found, Identity, KallsymsAddresses, Places, SymbolTable, Symbols, Types, Vmlinux, kallsyms,
-};
+use super::{Kernel, Known, Unknown};
+use crate::debuginfo::{Btf, KallsymsAddresses, SymbolTable, Symbols, Types, build_id, kallsyms};
 use crate::dump::{VirtAddr, VmcoreInfo};
 use crate::memory::VirtualMemory;
 use std::ops::Range;
@@ -14,6 +13,8 @@ use std::sync::Arc;
 const MAX_MODULE_BTF: u64 = 256 << 20;
 /// Symbols of all modules together: several times those of all the drivers there are.
 const MAX_MODULE_SYMBOLS: usize = 4 << 20;
+/// Bytes of the kernel's notes: it has a handful.
+const MAX_NOTES: u64 = 1 << 20;
 
 /// Names and types, and what could not be had.
 #[derive(Default)]
@@ -25,15 +26,16 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    /// Finds them; `vmlinux` looks for the kernel's ELF file and is only asked when the dump lacks
-    /// something. What cannot be had leaves a note.
-    pub(super) fn find<'f>(
+    /// Finds them. The kernel's ELF file is only looked for when the dump lacks something. What cannot
+    /// be had leaves a note.
+    pub(super) fn find(
         memory: &dyn VirtualMemory,
         info: &VmcoreInfo,
-        vmlinux: impl Fn() -> Known<&'f Found>,
+        files: &Arc<DebugFiles>,
+        no_btf: bool,
     ) -> Sources {
         let mut found = Sources::default();
-        match kernel_symbols(memory, info, &vmlinux) {
+        match kernel_symbols(memory, info, files) {
             Ok(table) => found.symbols = Symbols::new(table, Vec::new()),
             Err(unknown) => {
                 // Types and modules are found by their symbols.
@@ -42,12 +44,24 @@ impl Sources {
             }
         }
         let kernel = Kernel { memory, types: &found.types, symbols: &found.symbols };
-        let btf = kernel_types(kernel, &vmlinux);
-        match &btf {
-            Ok(btf) => found.types.add(Box::new(Arc::clone(btf))),
-            Err(unknown) => found.notes.push(format!("no types: {unknown}")),
+        files.note_build_id(|| noted_build_id(kernel));
+        let btf = if no_btf {
+            Err(Unknown::because("BTF is not wanted"))
+        } else {
+            kernel_btf(kernel, files)
+        };
+        if let Err(no_btf) = &btf
+            && let Err(no_dwarf) = files.dwarf()
+        {
+            let why = if no_dwarf == *no_btf { String::new() } else { format!("{no_btf}; ") };
+            found.notes.push(format!("no types: {why}{no_dwarf}"));
         }
-        found.add_modules(memory, btf.ok().as_ref());
+        let btf = btf.ok();
+        found.types.add(Box::new(btf.clone()));
+        let dwarf = KernelTypes { files: Arc::clone(files), besides_btf: btf.is_some() };
+        debug_assert_eq!(found.types.next_source(), KERNEL_DWARF);
+        found.types.add(Box::new(dwarf));
+        found.add_modules(memory, btf.as_ref());
         found
     }
 
@@ -94,64 +108,44 @@ impl Sources {
     }
 }
 
-/// Looks for the kernel's ELF file, unless that is not wanted.
-pub(super) fn find_vmlinux(of: &Identity, options: &Options) -> Known<Found> {
-    if options.no_debuginfo {
-        return Err(Unknown::because("debug information outside of the dump is not wanted"));
-    }
-    let places = Places {
-        vmlinux: options.vmlinux.clone(),
-        debug_dirs: options.debug_dirs.clone(),
-        ..Places::of_this_machine()
-    };
-    places.find(of).map_err(|missing| Unknown::because(missing.to_string().replace("\n", "; ")))
-}
-
 fn unknown(error: impl std::fmt::Display) -> Unknown {
     Unknown::because(error.to_string())
 }
 
 /// From kallsyms in the dump, where VMCOREINFO has it (6.0) or wherever it is, or else from the
-/// kernel's ELF file.
-fn kernel_symbols<'f>(
+/// kernel's ELF file, moved by as much as KASLR moved the kernel.
+fn kernel_symbols(
     memory: &dyn VirtualMemory,
     info: &VmcoreInfo,
-    vmlinux: &impl Fn() -> Known<&'f Found>,
+    files: &DebugFiles,
 ) -> Known<SymbolTable> {
     let address = |name: &str| info.symbol(name);
     let read = || kallsyms::read(memory, &KallsymsAddresses::locate(address)?);
     let search = |_| kallsyms::search(memory, address);
-    read().or_else(search).or_else(|error| match vmlinux() {
-        Ok(found) => moved_symbols(&found.vmlinux, info),
+    read().or_else(search).or_else(|error| match files.vmlinux() {
+        Ok(found) => found.vmlinux.symbols(files.shift(&found.vmlinux)).map_err(unknown),
         Err(missing) => Err(Unknown::because(format!("{error}; {missing}"))),
     })
 }
 
-/// The symbols of the file, moved by as much as KASLR moved the kernel.
-fn moved_symbols(vmlinux: &Vmlinux, info: &VmcoreInfo) -> Known<SymbolTable> {
-    vmlinux.symbols(shift(vmlinux, info)).map_err(unknown)
-}
-
-/// How far above where the file was linked to the kernel runs.
-pub(super) fn shift(vmlinux: &Vmlinux, info: &VmcoreInfo) -> u64 {
-    let by_stext = || {
-        let linked = vmlinux.symbols(0).ok()?.find_all("_stext").next()?.at;
-        Some(info.symbol("_stext")?.0.wrapping_sub(linked.0))
-    };
-    info.kernel_offset().or_else(by_stext).unwrap_or(0)
+/// The build id among the notes that the linker put between `__start_notes` and `__stop_notes`
+/// (include/asm-generic/vmlinux.lds.h).
+fn noted_build_id(kernel: Kernel<'_>) -> Option<String> {
+    let (start, stop) = (kernel.symbol("__start_notes").ok()?, kernel.symbol("__stop_notes").ok()?);
+    let len = stop.offset_from(start).filter(|len| *len <= MAX_NOTES)?;
+    let notes = kernel.memory.read_vec(start, usize::try_from(len).ok()?).ok()?;
+    build_id(&notes)
 }
 
 /// From the dump's memory, or else from the kernel's ELF file.
-fn kernel_types<'f>(
-    kernel: Kernel<'_>,
-    vmlinux: &impl Fn() -> Known<&'f Found>,
-) -> Known<Arc<Btf>> {
+fn kernel_btf(kernel: Kernel<'_>, files: &DebugFiles) -> Known<Arc<Btf>> {
     let read = || -> Known<Btf> {
         let (start, stop) = (kernel.symbol("__start_BTF")?, kernel.symbol("__stop_BTF")?);
         Btf::read(kernel.memory, start, stop, 0).map_err(unknown)
     };
     let from_file = |error: Unknown| {
-        let found = vmlinux().map_err(|missing| Unknown::because(format!("{error}; {missing}")))?;
+        let found =
+            files.vmlinux().map_err(|missing| Unknown::because(format!("{error}; {missing}")))?;
         let section = found.vmlinux.section(".BTF").ok_or(error)?;
         Btf::new(section.bytes.to_vec(), 0).map_err(unknown)
     };

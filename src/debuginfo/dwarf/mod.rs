@@ -8,13 +8,18 @@
 //! gimli parses; it wants a `gimli::Dwarf` that borrows its sections, which [`Dwarf::gimli`] makes
 //! anew (a few dozen slices) whenever one is needed.
 
+#[cfg(test)]
+mod compiled;
+mod die;
 mod functions;
+mod index;
 mod lines;
 mod positions;
 mod ranges;
 mod sections;
 #[cfg(test)]
 mod testing;
+mod types;
 
 pub use positions::Position;
 
@@ -61,6 +66,12 @@ pub struct Dwarf {
     units: OnceLock<Vec<DebugInfoOffset>>,
     unit_ranges: ranges::UnitRanges,
     places: positions::Places,
+    own: die::OwnOfUnits,
+    signatures: die::Signatures,
+    index: index::Index,
+    definitions: types::Definitions,
+    /// The number of its types' source.
+    source: u16,
 }
 
 impl fmt::Debug for Dwarf {
@@ -70,11 +81,12 @@ impl fmt::Debug for Dwarf {
 }
 
 impl Dwarf {
-    /// The debug information of a file that runs `shift` bytes above where it was linked to.
+    /// The debug information of a file that runs `shift` bytes above where it was linked to. `source`
+    /// is the number that it will have in its [`super::Types`].
     ///
     /// # Errors
     /// [`DwarfError`] when it has none, or a section of it cannot be unpacked.
-    pub fn new(file: &Vmlinux, shift: u64) -> Result<Dwarf, DwarfError> {
+    pub fn new(file: &Vmlinux, shift: u64, source: u16) -> Result<Dwarf, DwarfError> {
         let sections = gimli::DwarfSections::load(|id: SectionId| {
             let contents = sections::load(file, id.name())?;
             if id == SectionId::DebugInfo && contents.is_empty() {
@@ -82,8 +94,18 @@ impl Dwarf {
             }
             Ok(contents)
         })?;
-        let (unit_ranges, places) = Default::default();
-        Ok(Dwarf { sections, shift, units: OnceLock::new(), unit_ranges, places })
+        Ok(Dwarf {
+            sections,
+            shift,
+            units: OnceLock::new(),
+            unit_ranges: Default::default(),
+            places: Default::default(),
+            own: OnceLock::new(),
+            signatures: OnceLock::new(),
+            index: index::Index::default(),
+            definitions: types::Definitions::default(),
+            source,
+        })
     }
 
     /// All of it, as gimli reads it.
@@ -130,3 +152,6 @@ impl Dwarf {
         at.0.wrapping_sub(self.shift)
     }
 }
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests;
