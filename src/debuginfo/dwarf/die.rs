@@ -20,8 +20,8 @@ pub(super) type Entry<'d> = DebuggingInformationEntry<Reader<'d>>;
 pub(super) struct TypeUnit<'d> {
     pub(super) header: UnitHeader<Reader<'d>>,
     pub(super) own: Arc<Own>,
-    /// Where it begins in `.debug_info`.
-    start: usize,
+    /// Where it begins.
+    pub(super) start: DebugInfoOffset,
 }
 
 /// What a unit keeps outside of `.debug_info`.
@@ -54,7 +54,7 @@ impl<'d> TypeUnit<'d> {
     ) -> Result<TypeUnit<'d>, gimli::Error> {
         let header = dwarf.debug_info.header_from_offset(at)?;
         let own = Arc::new(Own::new(dwarf, &header)?);
-        Ok(TypeUnit { header, own, start: at.0 })
+        Ok(TypeUnit { header, own, start: at })
     }
 
     /// The place in the unit that an attribute refers to.
@@ -67,12 +67,12 @@ impl<'d> TypeUnit<'d> {
 
     /// The number of the type that is there: its place in `.debug_info`.
     pub(super) fn index(&self, at: UnitOffset) -> Option<u32> {
-        u32::try_from(self.start.checked_add(at.0)?).ok()
+        u32::try_from(self.start.0.checked_add(at.0)?).ok()
     }
 
     /// The place in the unit of the type of that number.
     pub(super) fn offset(&self, index: u32) -> Option<UnitOffset> {
-        Some(UnitOffset(usize::try_from(index).ok()?.checked_sub(self.start)?))
+        Some(UnitOffset(usize::try_from(index).ok()?.checked_sub(self.start.0)?))
     }
 
     /// The DIE that is there.
@@ -193,7 +193,7 @@ impl Dwarf {
         let own = self.own.get_or_init(|| units.iter().map(|_| OnceLock::new()).collect());
         let own = own.get(number)?;
         let own = own.get_or_init(|| Own::new(dwarf, &header).ok().map(Arc::new)).clone()?;
-        Some(TypeUnit { header, own, start: at.0 })
+        Some(TypeUnit { header, own, start: at })
     }
 
     /// The number of the type that has its own unit. DWARF 4 keeps those in a section of their own,

@@ -32,7 +32,7 @@ pub(in crate::debuginfo) fn compile(source: &str, flags: &[&str]) -> Compiled {
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
     let file = Vmlinux::open(&folder.join("vmlinux")).unwrap();
     let symbols = file.symbols(SHIFT).unwrap();
-    let dwarf = Dwarf::new(&file, SHIFT).unwrap();
+    let dwarf = Dwarf::new(&file, SHIFT, 0).unwrap();
     std::fs::remove_dir_all(&folder).unwrap();
     Compiled { dwarf, symbols }
 }

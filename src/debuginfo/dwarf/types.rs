@@ -15,7 +15,7 @@ use crate::debuginfo::types::{
     Compound, Enumerator, Kind, MemberDef, Tag, TypeDef, TypeId, TypeSource,
 };
 use crate::dump::scrub;
-use gimli::{AttributeValue, UnitOffset};
+use gimli::{AttributeValue, DebugInfoOffset, UnitOffset};
 use std::ops::ControlFlow;
 use std::sync::OnceLock;
 
@@ -84,15 +84,21 @@ impl Dwarf {
         TypeId { source: self.source, index }
     }
 
-    /// The type that an attribute (`DW_AT_type`) refers to; void where it is missing or damaged.
-    fn target(&self, unit: &TypeUnit<'_>, entry: &Entry<'_>) -> TypeId {
+    /// The type (`DW_AT_type`) of a DIE in the unit that begins at `unit`; void where it has none.
+    pub(super) fn type_of(&self, unit: DebugInfoOffset, entry: &Entry<'_>) -> TypeId {
         let index = match entry.attr_value_raw(gimli::DW_AT_type) {
-            Some(AttributeValue::UnitRef(at)) => unit.index(at),
-            Some(AttributeValue::DebugInfoRef(at)) => u32::try_from(at.0).ok(),
-            Some(AttributeValue::DebugTypesRef(signature)) => self.signed(signature),
+            Some(AttributeValue::UnitRef(at)) => unit.0.checked_add(at.0),
+            Some(AttributeValue::DebugInfoRef(at)) => Some(at.0),
+            Some(AttributeValue::DebugTypesRef(signature)) => {
+                return self.id(self.signed(signature).unwrap_or(0));
+            }
             _ => None,
         };
-        self.id(index.unwrap_or(0))
+        self.id(index.and_then(|index| u32::try_from(index).ok()).unwrap_or(0))
+    }
+
+    fn target(&self, unit: &TypeUnit<'_>, entry: &Entry<'_>) -> TypeId {
+        self.type_of(unit.start, entry)
     }
 
     fn decode(&self, index: u32) -> Option<TypeDef> {
