@@ -176,6 +176,48 @@ fn reading_an_object_as_something_else_is_warned_of() {
 }
 
 #[test]
+fn expressions_have_c_s_types_and_the_kernel_s_macros() {
+    let task = "((struct task_struct *)0xffff88ca4132b000)";
+    for (expression, printed) in [
+        ("-1 > 0u", "1"),
+        ("(unsigned char)300", "44 ','"),
+        ("(enum pid_type)1", "PIDTYPE_TGID"),
+        ("sizeof(struct list_head) * 2", "32"),
+        (&format!("container_of(&{task}->tasks, struct task_struct, tasks)->pid"), "142"),
+        (&format!("*&{task}->comm[3]@6"), "\"holder\""),
+        (&format!("{task}->mm ? {task}->mm->owner->pid : 0"), "140"),
+        (
+            "&(*(struct task_struct **)&init_task.parent)->tasks",
+            "(struct list_head *) 0xffffffff98c1b2d0 <init_task+2192>",
+        ),
+        ("runqueues:2.cpu", "2"),
+        ("per_cpu(runqueues, 2).curr->pid", "142"),
+    ] {
+        assert_eq!(exec(&format!("p {expression}")), format!("$1 = {printed}\n"), "{expression}");
+    }
+    assert_eq!(exec("whatis schedule"), "void schedule(void);\n");
+    assert_eq!(exec("whatis PIDTYPE_TGID"), "enum pid_type = 1\n");
+    assert_eq!(exec("rq.cpu runqueues:1,3 | grep -v :"), "  cpu = 1,\n  cpu = 3,\n");
+}
+
+#[test]
+fn a_list_that_is_entered_at_an_entry_shows_its_head_as_doubtful() {
+    let head = exec("list -H 0xffff88ca41061708 -o rwsem_waiter.list -s rwsem_waiter.task");
+    assert_eq!(head.lines().count(), 12, "{head}");
+    assert!(!head.contains("doubtful"), "{head}");
+    let first = head.lines().next().unwrap();
+
+    let list = format!("list -H {first} -o rwsem_waiter.list -s rwsem_waiter.task");
+    let output = hangscope(&["exec", "--demo", "-c", &list]);
+    let (told, noted) = (text(&output.stdout), text(&output.stderr));
+    let doubtful =
+        "ffff88ca41061708  <-- doubtful: no entry but the list's head, 0xffff88ca41061708";
+    assert!(told.lines().any(|line| line == doubtful), "{told}");
+    assert!(noted.contains("lies on the stack of"), "{noted}");
+    assert!(noted.contains("the wait list of mmap_lock of mm-main[140]"), "{noted}");
+}
+
+#[test]
 fn a_failing_command_is_pointed_at_and_the_next_one_runs() {
     let calls = ["exec", "--demo", "-c", "p init_task.com", "-c", "bt 4711", "-c", "eval 16"];
     let output = hangscope(&calls);

@@ -53,9 +53,40 @@ pub(super) fn numbers(list: &str) -> Result<Vec<u32>, CommandError> {
     Ok(numbers)
 }
 
+/// Words with what stands in one pair of parentheses, or behind a cast, put together again:
+/// `&((struct task_struct *)0xffff…)->mm` is one argument.
+pub(super) fn rejoined(words: &[String]) -> Vec<String> {
+    let mut joined: Vec<String> = Vec::new();
+    let mut open = 0_i64;
+    for word in words {
+        match joined.last_mut().filter(|_| open > 0) {
+            Some(last) => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            None => joined.push(word.clone()),
+        }
+        for c in word.chars() {
+            open += i64::from(matches!(c, '(' | '[')) - i64::from(matches!(c, ')' | ']'));
+        }
+        open = open.max(0);
+    }
+    joined
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_expression_is_one_argument() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(
+            rejoined(&words("list_head &((struct task_struct *)0x10)->tasks 2")),
+            ["list_head", "&((struct task_struct *)0x10)->tasks", "2"]
+        );
+        assert_eq!(rejoined(&words("a ) b (c d")), ["a", ")", "b", "(c d"]);
+    }
 
     #[test]
     fn lists_of_cpus_are_read() {

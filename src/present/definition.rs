@@ -55,12 +55,12 @@ pub fn definition(ty: Type<'_>, offsets: Offsets) -> Vec<Line> {
     let opened = ty.resolved();
     match opened.kind() {
         Kind::Struct(_) | Kind::Union(_) => {
-            lines.push(format!("{} {{", opened.name()).into());
+            lines.push(format!("{} {{", opened.name().replace(" {...}", "")).into());
             body(opened, Marks::new(offsets, ty), 0, 0, &mut lines);
             lines.push("}".into());
         }
         Kind::Enum { values, .. } => {
-            lines.push(format!("{} {{", opened.name()).into());
+            lines.push(format!("{} {{", opened.name().replace(" {...}", "")).into());
             let value = |named: &crate::debuginfo::Enumerator| {
                 Line::from(format!("  {} = {}", named.name, named.value))
             };

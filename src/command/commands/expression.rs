@@ -52,10 +52,7 @@ fn run(
     mut radix: Radix,
 ) -> Result<Answer, CommandError> {
     let (mut text, mut column) = (call.text, call.column);
-    // gdb's /x and /d count as options too.
-    for (option, wanted) in
-        [("-x ", Radix::Hex), ("-d ", Radix::Decimal), ("/x ", Radix::Hex), ("/d ", Radix::Decimal)]
-    {
+    for (option, wanted) in [("-x ", Radix::Hex), ("-d ", Radix::Decimal)] {
         if let Some(rest) = text.strip_prefix(option) {
             let rest = rest.trim_start();
             column += text.chars().count() - rest.chars().count();

@@ -1,10 +1,13 @@
 //! The table of commands.
 
 mod bt;
+mod chain;
 mod dis;
+mod entries;
 mod expression;
 mod foreach;
 mod help;
+mod list;
 mod log;
 mod modules;
 mod ps;
@@ -13,6 +16,8 @@ mod set;
 pub(super) mod structure;
 mod sym;
 mod sys;
+mod tree;
+mod whatis;
 
 use super::CommandError;
 use super::console::{Answer, Call, Console};
@@ -37,6 +42,7 @@ pub static COMMANDS: &[Command] = &[
     expression::EVAL,
     foreach::FOREACH,
     help::HELP,
+    list::LIST,
     log::LOG,
     modules::MOD,
     expression::P,
@@ -48,11 +54,18 @@ pub static COMMANDS: &[Command] = &[
     structure::STRUCT,
     sym::SYM,
     sys::SYS,
+    tree::TREE,
     structure::UNION,
+    whatis::WHATIS,
 ];
 
-/// The command of that name.
+/// The command of that name; gdb's `p/x` is `px`.
 pub(super) fn find(name: &str) -> Option<&'static Command> {
+    let name = match name {
+        "p/x" => "px",
+        "p/d" => "pd",
+        name => name,
+    };
     COMMANDS.iter().find(|command| command.name == name)
 }
 

@@ -1,6 +1,7 @@
 //! `struct`, `union` and their short forms: definitions, and what lies at an address.
 
 use super::{Answer, Call, Command, CommandError, Console, rd};
+use crate::command::select;
 use crate::debuginfo::{Kind, Tag, Type};
 use crate::dump::VirtAddr;
 use crate::memory::VirtualMemory;
@@ -79,7 +80,8 @@ fn run(
 ) -> Result<Answer, CommandError> {
     let mut wanted = Wanted::default();
     let mut rest: Vec<&str> = Vec::new();
-    let mut words = call.words.iter();
+    let whole = select::rejoined(call.words);
+    let mut words = whole.iter();
     let mut into = None;
     while let Some(word) = words.next() {
         let mut argument =
