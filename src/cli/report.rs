@@ -418,6 +418,7 @@ mod tests {
             }],
             doubts: Vec::new(),
             readers: None,
+            orphaned: false,
             blocks: 2,
         }
     }

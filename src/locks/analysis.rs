@@ -1,7 +1,6 @@
 //! From tasks and stacks to the [`LockGraph`].
 
-use super::decode::{self, Decoded};
-use super::evidence::ByName;
+use super::decode::{self, Decoded, Recorded};
 use super::graph::{self, Edges};
 use super::layout::Queue;
 use super::name::Names;
@@ -19,8 +18,7 @@ use std::collections::HashSet;
 #[must_use]
 pub fn analyse(session: &Session) -> LockGraph {
     let scene = Scene::new(session);
-    let effects = ByName::new(session);
-    let code = Code::new(session, &effects);
+    let code = Code::new(session);
     let mut graph = LockGraph::default();
     let mut queues = Vec::new();
     let realtime = pi::inside(session.types(), LockKind::Mutex).is_some();
@@ -83,24 +81,28 @@ fn lock(scene: &Scene<'_>, names: &Names<'_>, found: &Found) -> Lock {
         });
     let mut doubts = found.doubts.clone();
     doubts.extend(more);
-    let holders = holders
+    let mut orphaned = false;
+    let holders: Vec<Holder> = holders
         .into_iter()
         .chain(found.recorded.iter().cloned())
         .filter_map(|recorded| {
-            if let Some(task) = scene.task_at(recorded.task) {
-                return Some(Holder {
-                    task: task_ref(task),
-                    mode: recorded.mode,
-                    confidence: recorded.confidence,
-                    why: recorded.why,
-                });
+            let gone = exited(scene, found, &recorded);
+            if let Some(gone) = gone {
+                orphaned |= recorded.confidence == Confidence::Certain;
+                doubts.push(gone);
+                return None;
             }
-            doubts.push(format!(
-                "{}, but no task lives at {}: it has exited",
-                recorded.why.replace("this task", "a task"),
-                recorded.task
-            ));
-            None
+            let task = task_ref(scene.task_at(recorded.task)?);
+            let Recorded { mode, confidence, why, .. } = recorded;
+            Some(if boosts(scene, found) {
+                let why = format!(
+                    "{why}; RCU made it the owner, to lend it the priority of those who wait for the \
+                     end of what it reads"
+                );
+                Holder { task, mode, confidence: Confidence::Likely, why }
+            } else {
+                Holder { task, mode, confidence, why }
+            })
         })
         .collect();
     let waiters: Vec<Waiter> = found
@@ -131,9 +133,42 @@ fn lock(scene: &Scene<'_>, names: &Names<'_>, found: &Found) -> Lock {
         holders,
         waiters,
         readers,
+        orphaned,
         doubts,
         blocks: 0,
     }
+}
+
+/// Whether it is a lock that nobody took: RCU makes a slow reader its owner and waits for it, so that
+/// the reader inherits a priority (`rcu_boost`).
+fn boosts(scene: &Scene<'_>, found: &Found) -> bool {
+    found.kind == LockKind::RtMutex
+        && found.queue.iter().any(|queued| {
+            scene.functions(queued.task).iter().any(|name| name.starts_with("rcu_boost"))
+        })
+}
+
+/// Why a recorded holder is not there any more, if it is not.
+fn exited(scene: &Scene<'_>, found: &Found, recorded: &Recorded) -> Option<String> {
+    let record = recorded.why.replace("this task", "a task");
+    let Some(task) = scene.task_at(recorded.task) else {
+        return Some(format!(
+            "{record}, but no task lives at {}: the holder has exited",
+            recorded.task
+        ));
+    };
+    if recorded.confidence != Confidence::Certain {
+        return None;
+    }
+    let first = found.queue.iter().find(|queued| queued.position == Some(1) && !queued.spinning)?;
+    let waited = scene.tasks.get(first.task)?.since_ran.as_ref().ok()?;
+    let late = scene.clock.started_after(task.at, *waited)?;
+    Some(format!(
+        "{record}; there lives {} now, which was started {:.1} s after the first in line had begun \
+         to wait: the holder has exited and its task_struct was used again",
+        task.label(),
+        late.as_secs_f64()
+    ))
 }
 
 /// Static locks that are held and that nobody waits for.
@@ -160,7 +195,7 @@ fn add_evidence(scene: &Scene<'_>, code: &Code<'_>, locks: &mut [Lock]) {
     for lock in locks.iter_mut().filter(|lock| wants_evidence(lock)) {
         let recorded: HashSet<_> = lock.holders.iter().map(|holder| holder.task.at).collect();
         let waiting: HashSet<_> = lock.waiters.iter().map(|waiter| waiter.task.at).collect();
-        for found in held.iter().filter(|held| held.at == lock.at && held.kind == lock.kind) {
+        for found in held.iter().filter(|held| held.at == Some(lock.at) && held.kind == lock.kind) {
             let Some(task) = scene.tasks.get(found.task).map(task_ref) else { continue };
             // Having asked for a lock on some path is what everybody who waits for it has done.
             if !found.sure && waiting.contains(&task.at) {
@@ -191,6 +226,9 @@ fn add_evidence(scene: &Scene<'_>, code: &Code<'_>, locks: &mut [Lock]) {
             if shown > readers {
                 lock.doubts
                     .push(format!("{shown} tasks look like its readers, and it counts {readers}"));
+            } else if shown == readers {
+                // All are found: who else once was a reader is none now.
+                lock.holders.retain(|holder| holder.confidence != Confidence::Possible);
             } else if shown > 0 && shown < readers {
                 lock.doubts
                     .push(format!("it counts {readers} readers, of whom {shown} could be found"));
@@ -204,7 +242,7 @@ fn add_evidence(scene: &Scene<'_>, code: &Code<'_>, locks: &mut [Lock]) {
         .map(|waiter| waiter.task.at)
         .collect();
     for lock in locks {
-        elimination::add(scene, lock, &spinning);
+        elimination::add(scene, lock, &spinning, &held);
     }
 }
 
@@ -212,6 +250,7 @@ fn add_evidence(scene: &Scene<'_>, code: &Code<'_>, locks: &mut [Lock]) {
 fn wants_evidence(lock: &Lock) -> bool {
     !lock.kind.is_condition()
         && lock.readers != Some(0)
+        && !lock.orphaned
         && !lock.holders.iter().any(|holder| holder.confidence == Confidence::Certain)
 }
 
@@ -248,6 +287,7 @@ fn note_unheld(graph: &mut LockGraph) {
             continue;
         }
         let keeps = match lock.kind {
+            _ if lock.orphaned => "the task that held it has exited",
             LockKind::Semaphore => "a semaphore does not record who took its permits",
             LockKind::Rwsem | LockKind::PercpuRwsem => "it does not record its readers",
             LockKind::Rwlock | LockKind::Spinlock => "it records no owner, and no CPU stands out",

@@ -15,13 +15,15 @@ pub(super) enum Use {
     Take(LockKind, Mode, When),
     /// Gives it back.
     Give(LockKind, Mode),
+    /// Turns a lock held in the first mode into one held in the second.
+    Turn(LockKind, Mode, Mode),
 }
 
 const TABLE: &[(&str, Use)] = {
     use LockKind::{Mutex, PercpuRwsem, RtMutex, Rwlock, Rwsem, Semaphore, Spinlock};
     use Mode::{Excl, Read, Write};
-    use Use::{Give, Take};
-    use When::{Always, NonZero, Zero};
+    use Use::{Give, Take, Turn};
+    use When::{Always, Asked, NonZero, Zero};
     &[
         ("mutex_lock", Take(Mutex, Excl, Always)),
         ("mutex_lock_nested", Take(Mutex, Excl, Always)),
@@ -47,7 +49,7 @@ const TABLE: &[(&str, Use)] = {
         ("down_write_killable_nested", Take(Rwsem, Write, Zero)),
         ("down_write_trylock", Take(Rwsem, Write, NonZero)),
         ("up_write", Give(Rwsem, Write)),
-        ("downgrade_write", Give(Rwsem, Write)),
+        ("downgrade_write", Turn(Rwsem, Write, Read)),
         ("down", Take(Semaphore, Excl, Always)),
         ("down_interruptible", Take(Semaphore, Excl, Zero)),
         ("down_killable", Take(Semaphore, Excl, Zero)),
@@ -62,6 +64,8 @@ const TABLE: &[(&str, Use)] = {
         ("rt_mutex_trylock", Take(RtMutex, Excl, NonZero)),
         ("rt_mutex_unlock", Give(RtMutex, Excl)),
         ("percpu_down_read", Take(PercpuRwsem, Read, Always)),
+        // The part of it that is not inlined, and which also tries if told so.
+        ("__percpu_down_read", Take(PercpuRwsem, Read, Asked)),
         ("percpu_down_read_trylock", Take(PercpuRwsem, Read, NonZero)),
         ("percpu_up_read", Give(PercpuRwsem, Read)),
         ("percpu_down_write", Take(PercpuRwsem, Write, Always)),
@@ -125,7 +129,7 @@ pub(super) fn base_name(function: &str) -> &str {
 }
 
 /// The number by which [`crate::unwind::flow`] knows a kind of lock in a mode.
-fn class(kind: LockKind, mode: Mode) -> u16 {
+pub(super) fn class(kind: LockKind, mode: Mode) -> u16 {
     (kind as u16) << 8 | mode as u16
 }
 
@@ -146,7 +150,11 @@ pub(super) fn effect(function: &str) -> Effect {
             Effect::Take { class: class(kind, mode), when, by_store }
         }
         Some(Use::Give(kind, mode)) => Effect::Give { class: class(kind, mode) },
+        Some(Use::Turn(kind, from, to)) => {
+            Effect::Turn { from: class(kind, from), to: class(kind, to) }
+        }
         None if never_returns(function) => Effect::NoReturn,
+        None if function.ends_with("return_thunk") => Effect::Return,
         None => Effect::Nothing,
     }
 }
@@ -154,6 +162,18 @@ pub(super) fn effect(function: &str) -> Effect {
 fn never_returns(function: &str) -> bool {
     ["panic", "__stack_chk_fail", "do_exit", "make_task_dead", "kthread_exit", "do_group_exit"]
         .contains(&base_name(function))
+}
+
+/// Whether a function takes its runqueue's lock in one task and gives it back in the next, on the
+/// other side of the switch.
+pub(super) fn passes_lock_on(function: &str) -> bool {
+    matches!(base_name(function), "__schedule" | "schedule_tail" | "finish_task_switch")
+}
+
+/// Whether a function is part of the locks themselves: what it does with the locks inside them is
+/// no affair of its callers.
+pub(super) fn is_inside_locks(function: &str) -> bool {
+    waits_for(function).is_some() || is_spinning(base_name(function))
 }
 
 /// Whether a function is one in which CPUs spin for a lock. `name` is a [`base_name`].
@@ -242,7 +262,8 @@ mod tests {
     #[test]
     fn every_class_is_one_kind_and_mode() {
         for (name, what) in TABLE {
-            let (Use::Take(kind, mode, _) | Use::Give(kind, mode)) = *what;
+            let (Use::Take(kind, mode, _) | Use::Give(kind, mode) | Use::Turn(kind, _, mode)) =
+                *what;
             assert_eq!(of_class(class(kind, mode)), Some((kind, mode)), "{name}");
         }
     }

@@ -30,7 +30,7 @@ pub(super) struct Decoded {
     /// In words, without the waiters.
     pub(super) words: String,
     pub(super) holders: Vec<Recorded>,
-    /// How many tasks hold it for reading, where the lock counts them.
+    /// How many tasks hold it, where the lock says so and not who: its readers, or 0.
     pub(super) readers: Option<u64>,
     pub(super) doubts: Vec<String>,
 }
@@ -130,6 +130,7 @@ fn rt_mutex(lock: &Object<'_>) -> Result<Decoded, ObjectError> {
     let mut decoded = Decoded {
         state: vec![("owner", StateValue::Bits(owner))],
         words: if task.is_null() { "not owned" } else { "owned" }.to_owned(),
+        readers: task.is_null().then_some(0),
         ..Decoded::default()
     };
     if !task.is_null() {
@@ -218,7 +219,7 @@ fn qspinlock(value: u32) -> Decoded {
         state.push(("tail_cpu", StateValue::Number(i64::from(cpu))));
     }
     let words = if locked { "locked" } else { "not locked" }.to_owned();
-    Decoded { state, words, ..Decoded::default() }
+    Decoded { state, words, readers: (!locked).then_some(0), ..Decoded::default() }
 }
 
 /// `struct qrwlock` (include/asm-generic/qrwlock.h).
@@ -285,6 +286,7 @@ fn mutex(lock: &Object<'_>) -> Result<Decoded, ObjectError> {
     };
     if task.is_null() {
         decoded.words = "not owned".to_owned();
+        decoded.readers = Some(0);
         return Ok(decoded);
     }
     decoded.words = "owned".to_owned();

@@ -2,11 +2,13 @@
 //!
 //! Whoever holds a spinlock runs: taking one disables preemption, so the holder is the current
 //! task of some CPU (or an interrupt on it). A CPU that is in user mode, or whose count of disabled
-//! preemptions is used up by being idle and by the lock that it spins for itself, holds none.
+//! preemptions is used up by being idle, by the lock that it spins for itself and by other locks that
+//! its code shows it to hold (those of an interrupt's handler, say), holds none.
 //! Whether this kernel counts preemptions at all is seen from those who spin: each of them must
 //! have counted at least its own lock. One CPU left: likely the holder. Several: each possible.
 //! Not so on PREEMPT_RT, where `spinlock_t` sleeps and records its owner.
 
+use super::evidence::Held;
 use super::scene::Scene;
 use super::{Confidence, Holder, Lock, LockKind, Mode};
 use crate::dump::VirtAddr;
@@ -17,9 +19,10 @@ use std::collections::HashSet;
 const PREEMPT_MASK: u32 = 0xff;
 
 /// Adds the holders of a spinlock or rwlock that elimination leaves.
-pub(super) fn add(scene: &Scene<'_>, lock: &mut Lock, spinning: &HashSet<VirtAddr>) {
+pub(super) fn add(scene: &Scene<'_>, lock: &mut Lock, spinning: &HashSet<VirtAddr>, held: &[Held]) {
     if !matches!(lock.kind, LockKind::Spinlock | LockKind::Rwlock)
         || lock.waiters.is_empty()
+        || lock.readers == Some(0)
         || lock.holders.iter().any(|holder| holder.confidence != Confidence::Possible)
     {
         return;
@@ -39,18 +42,27 @@ pub(super) fn add(scene: &Scene<'_>, lock: &mut Lock, spinning: &HashSet<VirtAdd
             .get(index)
             .and_then(|trace| trace.frames.first())
             .is_some_and(|frame| frame.kind == FrameKind::User);
-        let mine = u32::from(task.pid == 0) + u32::from(spinning.contains(&task.at));
+        let others = held.iter().filter(|held| {
+            held.task == index
+                && held.sure
+                && held.at != Some(lock.at)
+                && matches!(held.kind, LockKind::Spinlock | LockKind::Rwlock)
+        });
+        let others = u32::try_from(others.count()).unwrap_or(PREEMPT_MASK);
+        let mine = u32::from(task.pid == 0) + u32::from(spinning.contains(&task.at)) + others;
         let spare =
             preempt_count(scene, index).map(|count| (count & PREEMPT_MASK).saturating_sub(mine));
         if waiters.contains(&task.at) && spare.is_none_or(|spare| spare == 0 || !counts) {
-            struck.push(format!("CPU {cpu} spins for it"));
+            let more = if others > 0 { " and holds another, which its code shows" } else { "" };
+            struck.push(format!("CPU {cpu} spins for it{more}"));
         } else if user {
             struck.push(format!("CPU {cpu} is in user mode"));
         } else if counts && spare == Some(0) {
-            struck.push(format!(
-                "CPU {cpu} ({}) has preemption disabled for no other lock",
-                task.label()
-            ));
+            let by = match others {
+                0 => "has preemption disabled for no other lock",
+                _ => "has preemption disabled for other locks, which its code shows",
+            };
+            struck.push(format!("CPU {cpu} ({}) {by}", task.label()));
         } else if !counts && task.pid == 0 {
             struck.push(format!("CPU {cpu} is idle"));
         } else {
@@ -79,7 +91,7 @@ pub(super) fn add(scene: &Scene<'_>, lock: &mut Lock, spinning: &HashSet<VirtAdd
     for (task, cpu, spare) in left {
         let count = match spare {
             Some(spare) if counts => format!(
-                "has preemption disabled {spare} time(s) more than its own waiting explains"
+                "has preemption disabled {spare} time(s) more than its waiting and the locks in its code explain"
             ),
             _ => "is in the kernel".to_owned(),
         };

@@ -14,11 +14,8 @@ use super::scene::Scene;
 use super::stack::{Code, Stack};
 use super::{LockKind, Mode, api};
 use crate::dump::VirtAddr;
-use crate::kernel::Session;
-use crate::unwind::flow::{Effect, Effects, Taken};
+use crate::unwind::flow::{Effect, Function, Taken, Value};
 use rayon::prelude::*;
-use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
 
 /// A lock that a task's live code took and has not given back.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,38 +24,13 @@ pub(super) struct Held {
     pub(super) task: usize,
     pub(super) kind: LockKind,
     pub(super) mode: Mode,
-    pub(super) at: VirtAddr,
+    /// `None` where the code took a lock whose address is lost.
+    pub(super) at: Option<VirtAddr>,
     /// Whether it is so on every path to where the task is, and no memory was read for it that
     /// may have changed.
     pub(super) sure: bool,
     /// How we know, in words.
     pub(super) why: String,
-}
-
-/// The meaning of calls, by the names of their targets.
-pub(super) struct ByName<'s> {
-    session: &'s Session,
-    known: RwLock<HashMap<VirtAddr, Effect>>,
-}
-
-impl<'s> ByName<'s> {
-    pub(super) fn new(session: &'s Session) -> ByName<'s> {
-        ByName { session, known: RwLock::new(HashMap::new()) }
-    }
-}
-
-impl Effects for ByName<'_> {
-    fn of_call(&self, target: VirtAddr) -> Effect {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(effect) = known.get(&target) {
-            return *effect;
-        }
-        drop(known);
-        let found = self.session.symbolize(target).filter(|found| found.offset == 0);
-        let effect = found.map_or(Effect::Nothing, |found| api::effect(found.symbol.name));
-        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(target, effect);
-        effect
-    }
 }
 
 /// Every lock that some task's live code took and has not given back.
@@ -70,25 +42,33 @@ pub(super) fn held(scene: &Scene<'_>, code: &Code<'_>) -> Vec<Held> {
 }
 
 fn held_by(scene: &Scene<'_>, code: &Code<'_>, task: usize) -> Vec<Held> {
-    let (Some(trace), Some(at)) =
-        (scene.traces.get(task), scene.tasks.get(task).map(|task| task.at))
-    else {
+    let (Some(trace), Some(of)) = (scene.traces.get(task), scene.tasks.get(task)) else {
         return Vec::new();
     };
+    let (at, active) = (of.at, of.active);
     // Most functions take no lock: only those that do are worth following.
     let taking: Vec<usize> = (0..trace.frames.len())
         .filter(|&index| {
-            let frame = trace.frames.get(index);
-            frame.and_then(|frame| code.function(frame.lookup_pc())).is_some_and(|function| {
-                function.calls().any(|target| matches!(code.effect(target), Effect::Take { .. }))
-            })
+            let Some(frame) = trace.frames.get(index) else { return false };
+            // A task that was switched off has passed its runqueue's lock on to the next one.
+            let name = scene.session.symbolize(frame.lookup_pc());
+            let name = name.map_or("", |found| found.symbol.name);
+            (active || !api::passes_lock_on(name))
+                && code.function(frame.lookup_pc()).is_some_and(|function| takes(code, &function))
         })
         .collect();
     let Some(outermost) = taking.last() else { return Vec::new() };
     // One frame more: it may know an argument that the outermost has lost.
     let stack = Stack::follow(code, at, trace, outermost + 2);
     let mut found = Vec::new();
+    // What frames further in gave back for those further out.
+    let mut given: Vec<(u16, Option<u64>)> = Vec::new();
+    let mut seen = 0;
     for index in taking {
+        for inner in seen..index {
+            given.extend(given_in(&stack, inner));
+        }
+        seen = index;
         let Some(known) = stack.frame(index) else { continue };
         for taken in &known.passage.before.taken {
             // A loop may lead back to the call that the frame is in: it has not returned yet.
@@ -96,35 +76,88 @@ fn held_by(scene: &Scene<'_>, code: &Code<'_>, task: usize) -> Vec<Held> {
             if pending == Some(taken.call) {
                 continue;
             }
-            let Some(argument) = &taken.argument else { continue };
-            let Some(lock) = stack.concrete(index, argument) else { continue };
             let Some((kind, mode)) = api::of_class(taken.class) else { continue };
-            let sure = taken.certain() && !lock.reread;
-            let why = words(scene, task, index, taken, lock.reread);
-            found.push(Held { task, kind, mode, at: VirtAddr(lock.value), sure, why });
+            let lock = taken.argument.as_ref().and_then(|it| stack.concrete(index, it));
+            let inner = || given.iter().filter(|(class, _)| *class == taken.class);
+            let Some(lock) = lock else {
+                let sure =
+                    taken.certain() && taken.maybe_given.is_empty() && inner().next().is_none();
+                let why = String::new();
+                found.push(Held { task, kind, mode, at: None, sure, why });
+                continue;
+            };
+            // What was given back under another name may be this one, and its address tells.
+            let mut doubtful = lock.reread || inner().any(|(_, at)| at.is_none());
+            let mut released = inner().any(|(_, at)| *at == Some(lock.value));
+            for other in &taken.maybe_given {
+                match stack.concrete(index, other) {
+                    Some(other) if other.value == lock.value => released = true,
+                    Some(other) if !other.reread => {}
+                    _ => doubtful = true,
+                }
+            }
+            if released {
+                continue;
+            }
+            let sure = taken.certain() && !doubtful;
+            let why = words(scene, task, index, taken, sure, lock.reread);
+            found.push(Held { task, kind, mode, at: Some(VirtAddr(lock.value)), sure, why });
         }
     }
     found
 }
 
-fn words(scene: &Scene<'_>, task: usize, index: usize, taken: &Taken, reread: bool) -> String {
+/// What the code of a frame gave back that it had not taken, up to the call that it is in: the class
+/// and the address, where that is known.
+fn given_in(stack: &Stack<'_, '_>, index: usize) -> Vec<(u16, Option<u64>)> {
+    let given = stack.frame(index).map(|known| known.passage.before.given()).unwrap_or_default();
+    let address = |value: &Value| stack.concrete(index, value).map(|found| found.value);
+    given.iter().map(|(class, value)| (*class, value.as_ref().and_then(address))).collect()
+}
+
+/// Whether a function calls one that takes a lock.
+fn takes(code: &Code<'_>, function: &Function) -> bool {
+    let takes = |target| match code.effect(target) {
+        Effect::Take { .. } | Effect::Turn { .. } => true,
+        Effect::Several(summary) => !summary.takes.is_empty(),
+        _ => false,
+    };
+    function.counts() || function.calls().any(takes)
+}
+
+fn words(
+    scene: &Scene<'_>,
+    task: usize,
+    index: usize,
+    taken: &Taken,
+    sure: bool,
+    reread: bool,
+) -> String {
     let frame = scene.traces.get(task).and_then(|trace| trace.frames.get(index));
     let place = |at: VirtAddr| {
         let found = scene.session.symbolize(at);
         found.map_or_else(|| at.to_string(), |found| found.to_string())
     };
     let here = frame.map_or_else(String::new, |frame| place(frame.pc));
-    let function =
-        scene.session.symbolize(taken.target).map_or("a lock function", |found| found.symbol.name);
-    let mut why = format!(
-        "its frame #{index} {here} called {function} at {} with this lock",
-        place(VirtAddr(taken.call))
-    );
-    why.push_str(if taken.certain() {
-        " and has not released it on any path since"
+    let call = place(VirtAddr(taken.call));
+    let name = scene.session.symbolize(taken.target).map(|found| found.symbol.name);
+    let how = match name {
+        _ if taken.target.0 == taken.call => {
+            format!("counted itself in as a reader of this lock at {call}")
+        }
+        Some(name) if api::use_of(name).is_none() => {
+            format!("called {name} at {call}, which takes this lock and returns with it,")
+        }
+        name => format!("called {} at {call} with this lock", name.unwrap_or("a lock function")),
+    };
+    let since = if sure {
+        "and has not released it on any path since"
+    } else if taken.certain() {
+        "and may have released it since"
     } else {
-        " on some paths, and may have released it since"
-    });
+        "on some paths, and may have released it since"
+    };
+    let mut why = format!("its frame #{index} {here} {how} {since}");
     if reread {
         why.push_str("; the lock's address was read anew from memory that may have changed");
     }

@@ -336,6 +336,7 @@ mod tests {
                 })
                 .collect(),
             readers: None,
+            orphaned: false,
             doubts: Vec::new(),
             blocks: 0,
         }

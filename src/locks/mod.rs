@@ -7,6 +7,8 @@
 mod analysis;
 mod api;
 mod asked;
+mod calls;
+mod clock;
 mod decode;
 mod doing;
 mod elimination;
@@ -234,8 +236,10 @@ pub struct Lock {
     pub holders: Vec<Holder>,
     /// Who waits for it, next in line first.
     pub waiters: Vec<Waiter>,
-    /// How many tasks hold it for reading, where it counts them.
+    /// How many tasks hold it, where it says so and does not say who: its readers, or 0.
     pub readers: Option<u64>,
+    /// Whether the task that held it has exited without releasing it.
+    pub orphaned: bool,
     /// What is wrong with its memory, or could not be decided.
     pub doubts: Vec<String>,
     /// How many tasks wait for it, directly or behind those who wait for it.

@@ -1,5 +1,6 @@
 //! What the analysis looks at: all tasks with their stacks.
 
+use super::clock::Clock;
 use crate::dump::{Fault, VirtAddr};
 use crate::kernel::{Session, State, Task};
 use crate::unwind::Trace;
@@ -14,6 +15,7 @@ pub(super) struct Scene<'s> {
     pub(super) session: &'s Session,
     pub(super) tasks: &'s [Task],
     pub(super) traces: Vec<Trace>,
+    pub(super) clock: Clock<'s>,
     by_address: HashMap<VirtAddr, usize>,
 }
 
@@ -24,7 +26,7 @@ impl<'s> Scene<'s> {
         let _ = session.symbols();
         let traces = tasks.par_iter().map(|task| session.trace(task)).collect();
         let by_address = tasks.iter().enumerate().map(|(index, task)| (task.at, index)).collect();
-        Scene { session, tasks, traces, by_address }
+        Scene { session, tasks, traces, clock: Clock::new(session, tasks), by_address }
     }
 
     /// The index of the task whose `task_struct` lies at `at`.

@@ -5,12 +5,12 @@
 //! r15; so frame by frame the registers become known, and with them the symbolic values that the
 //! code computed. A frame where code and unwind tables disagree about the stack is left out.
 
+use super::calls::{Cache, Calls};
 use crate::dump::VirtAddr;
 use crate::kernel::Session;
-use crate::unwind::flow::{Base, Effect, Effects, FUNCTION_LIMIT, Function, Passage, State, Value};
+use crate::unwind::flow::{Base, Effect, Effects, Function, Passage, State, Value};
 use crate::unwind::{Frame, FrameKind, Register, Registers, Trace};
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Registers that a function gives back to its caller as they were.
 const CALLEE_SAVED: [Register; 6] =
@@ -19,59 +19,31 @@ const CALLEE_SAVED: [Register; 6] =
 /// Values that lead to values are followed this deep.
 const DEEP: u32 = 6;
 
-/// A cache from addresses, shared by threads.
-struct Cache<K, V>(Mutex<HashMap<K, V>>);
-
-impl<K: std::hash::Hash + Eq, V: Clone> Cache<K, V> {
-    fn new() -> Self {
-        Cache(Mutex::new(HashMap::new()))
-    }
-
-    /// The value of `key`; `make` may run more than once when threads meet.
-    fn get(&self, key: K, make: impl FnOnce() -> V) -> V {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        known.unwrap_or_else(|| {
-            let value = make();
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, value.clone());
-            value
-        })
-    }
-}
-
 /// The code of the dump, followed as far as anybody asked.
 pub(super) struct Code<'s> {
     session: &'s Session,
-    effects: &'s dyn Effects,
+    calls: Calls<'s>,
     /// Where the per-CPU area keeps the current task.
     current: Option<VirtAddr>,
-    functions: Cache<VirtAddr, Option<Arc<Function>>>,
     passages: Cache<(VirtAddr, bool), Option<Arc<Passage>>>,
 }
 
 impl<'s> Code<'s> {
-    pub(super) fn new(session: &'s Session, effects: &'s dyn Effects) -> Code<'s> {
+    pub(super) fn new(session: &'s Session) -> Code<'s> {
         // `current_task`, but from 6.2 to 6.14, where it was the first member of `pcpu_hot`.
         let symbols = session.symbols();
         let current = symbols.address("pcpu_hot").or_else(|| symbols.address("current_task"));
-        Code { session, effects, current, functions: Cache::new(), passages: Cache::new() }
+        Code { session, calls: Calls::new(session), current, passages: Cache::new() }
     }
 
     /// What a call of the function at `target` means.
     pub(super) fn effect(&self, target: VirtAddr) -> Effect {
-        self.effects.of_call(target)
+        self.calls.of_call(target)
     }
 
     /// The function that covers `at`, decoded.
     pub(super) fn function(&self, at: VirtAddr) -> Option<Arc<Function>> {
-        let (start, end) = self.session.symbols().bounds(at)?;
-        self.functions.get(start, || {
-            let len = usize::try_from(end.offset_from(start)?).ok()?;
-            if len > FUNCTION_LIMIT {
-                return None;
-            }
-            let code = self.session.memory().read_vec(start, len).ok()?;
-            Some(Arc::new(Function::decode(&code, start)))
-        })
+        self.calls.function(at)
     }
 
     /// Where the call is that a frame is in.
@@ -87,7 +59,7 @@ impl<'s> Code<'s> {
         let after_call = frame.kind == FrameKind::Call;
         self.passages.get((frame.pc, after_call), || {
             let function = self.function(frame.lookup_pc())?;
-            function.at(frame.pc, after_call, self.effects).map(Arc::new)
+            function.at(frame.pc, after_call, &self.calls).map(Arc::new)
         })
     }
 }

@@ -149,6 +149,12 @@ fn nobody(lock: &Lock) -> String {
     if lock.kind.is_condition() {
         return format!("{waits} for {}, {}.", lock.name, lock.words);
     }
+    if lock.orphaned {
+        return format!(
+            "{waits} for {}, which a task took that has exited without releasing it.",
+            lock.name
+        );
+    }
     let maybe: Vec<String> = lock
         .holders
         .iter()

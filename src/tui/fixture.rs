@@ -118,6 +118,7 @@ fn lock(
         blocks: waiters.len(),
         waiters,
         readers: None,
+        orphaned: false,
         doubts: Vec::new(),
     }
 }

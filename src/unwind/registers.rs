@@ -54,6 +54,13 @@ impl Register {
         Register::OrigRax,
     ];
 
+    /// Whether a function gives it back to its caller as it was (System V ABI).
+    #[must_use]
+    pub const fn is_callee_saved(self) -> bool {
+        use Register::{R12, R13, R14, R15, Rbp, Rbx};
+        matches!(self, Rbx | Rbp | R12 | R13 | R14 | R15)
+    }
+
     /// Its name, as crash prints it: `RAX`, `R8`, `ORIG_RAX`.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -10,27 +10,38 @@
 //! joined, loops run until nothing changes. What cannot be followed (an indirect jump into the
 //! function) makes the answer `None`; what is not the same on all paths is marked as such.
 //!
+//! A function that takes something and returns with it (a `get`) or gives back what its caller took
+//! (a `put`) has its own [`Summary`], made in the same way. For that the paths on which a function
+//! took different things are not joined: so it stays known which of its return values mean what.
+//!
 //! Calling convention: System V x86-64, as the kernel uses it. rbx, rbp, r12 to r15 survive a
 //! call, the first argument is in rdi, the result in rax.
 
 mod state;
 mod step;
+mod summary;
 mod value;
 
 pub use state::{State, Taken, When};
 pub use value::{Base, Slot, Value};
 
 use crate::dump::VirtAddr;
-use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction, OpKind};
+use iced_x86::{Code, Decoder, DecoderOptions, Instruction, OpKind};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Functions longer than this are not followed: no kernel function is.
 pub const FUNCTION_LIMIT: usize = 256 * 1024;
 /// Runs of straight code before it is given up: loops settle long before.
 const RUNS_LIMIT: u32 = 20_000;
+/// At most this many states of one place are kept apart by what was taken on the way.
+const VARIANTS: usize = 6;
+
+/// The states of a place, apart by what was taken on the way there.
+type Variants = Vec<State>;
 
 /// What a call means to whoever asks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Effect {
     /// It takes something, named by its first argument.
     Take {
@@ -46,16 +57,75 @@ pub enum Effect {
         /// What, in the caller's own numbers.
         class: u16,
     },
+    /// It gives back one thing and takes another with the same argument (a writer that becomes a
+    /// reader).
+    Turn {
+        /// What it gives back.
+        from: u16,
+        /// What it takes.
+        to: u16,
+    },
+    /// It calls others that take and give back, and returns with this difference.
+    Several(Arc<Summary>),
+    /// It is what some kernels return through, by a jump.
+    Return,
     /// It never returns.
     NoReturn,
     /// It means nothing.
     Nothing,
 }
 
+/// What a function has taken and given back when it returns.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Summary {
+    /// What it took.
+    pub takes: Vec<Take>,
+    /// What it gave back that it had not taken: the class, and the argument in terms of its own
+    /// arguments, where that can be said.
+    pub gives: Vec<(u16, Option<Value>)>,
+}
+
+/// Something that a function returns with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Take {
+    /// What, in the caller's own numbers.
+    pub class: u16,
+    /// Which one.
+    pub of: Of,
+    /// What it returns if it took it.
+    pub when: When,
+    /// Whether it is certain then.
+    pub always: bool,
+    /// Whether a store gives it back.
+    pub by_store: bool,
+}
+
+/// Which thing a function took.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Of {
+    /// In terms of its arguments.
+    Callers(Value),
+    /// At this distance from what it returned.
+    Returned(i64),
+}
+
 /// Tells what the functions called mean.
 pub trait Effects: Sync {
     /// The meaning of a call of the function at `target`.
     fn of_call(&self, target: VirtAddr) -> Effect;
+
+    /// The addresses, in terms of its arguments, to which the function at `target` stores in a way
+    /// that may give something back.
+    fn stores_of(&self, target: VirtAddr) -> Arc<[Value]> {
+        let _ = target;
+        Arc::new([])
+    }
+
+    /// What counting up through the per-CPU pointer at `from` takes: its class and argument.
+    fn of_count(&self, from: &Value) -> Option<(u16, Value)> {
+        let _ = from;
+        None
+    }
 }
 
 /// A caller to whom calls mean nothing.
@@ -131,6 +201,12 @@ impl Function {
             .map(|instruction| VirtAddr(instruction.near_branch_target()))
     }
 
+    /// Whether it counts anything of its CPU's through a pointer.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.instructions.iter().any(step::counts)
+    }
+
     fn before(&self, pc: VirtAddr) -> Option<&Instruction> {
         let after = self.instructions.partition_point(|instruction| instruction.ip() < pc.0);
         self.instructions.get(after.checked_sub(1)?)
@@ -154,67 +230,54 @@ impl Function {
     /// `None` when no path that can be followed leads there.
     #[must_use]
     pub fn at(&self, pc: VirtAddr, after_call: bool, effects: &dyn Effects) -> Option<Passage> {
-        let mut states = self.settle(effects)?;
-        for (leader, state) in &mut states {
-            let (mut before, mut after) = (None, None);
-            self.run(*leader, state.clone(), effects, &mut |instruction, moment, state| {
-                let here = if after_call {
-                    instruction.next_ip() == pc.0 && step::calls(instruction)
-                } else {
-                    instruction.ip() == pc.0
-                };
-                match moment {
-                    Moment::Before if here => before = Some(state.clone()),
-                    Moment::After if here && after_call => after = Some(state.clone()),
-                    _ => {}
-                }
-            });
-            if let Some(before) = before {
-                let after = after.unwrap_or_else(|| before.clone());
-                return Some(Passage { before, after });
-            }
-        }
-        None
-    }
-
-    /// What has been taken when the function returns, joined over all its returns; `None` when it
-    /// does not return or cannot be followed.
-    #[must_use]
-    pub fn at_return(&self, effects: &dyn Effects) -> Option<State> {
+        let ip = if after_call { self.before(pc)?.ip() } else { pc.0 };
+        let here = |instruction: &Instruction| {
+            instruction.ip() == ip
+                && (!after_call || instruction.next_ip() == pc.0 && step::calls(instruction))
+        };
         let states = self.settle(effects)?;
-        let mut end: Option<State> = None;
-        for (leader, state) in states {
-            self.run(leader, state, effects, &mut |instruction, moment, state| {
-                if moment == Moment::Before && instruction.flow_control() == FlowControl::Return {
-                    end = Some(match &end {
-                        None => state.clone(),
-                        Some(other) => other.join(state, self.entry),
-                    });
-                }
+        let (leader, variants) = states.range(..=ip).next_back()?;
+        let mut found: Option<Passage> = None;
+        for state in variants {
+            let (mut before, mut after) = (None, None);
+            self.run(
+                *leader,
+                state.clone(),
+                effects,
+                &mut |instruction, moment, state| match moment {
+                    Moment::Before if here(instruction) => before = Some(state.clone()),
+                    Moment::After if after_call && here(instruction) => after = Some(state.clone()),
+                    _ => {}
+                },
+            );
+            let Some(before) = before else { continue };
+            let after = after.unwrap_or_else(|| before.clone());
+            found = Some(match found {
+                None => Passage { before, after },
+                Some(known) => Passage {
+                    before: known.before.join(&before, pc.0),
+                    after: known.after.join(&after, pc.0),
+                },
             });
         }
-        end
+        found
     }
 
-    /// The state at every leader, once nothing changes any more.
-    fn settle(&self, effects: &dyn Effects) -> Option<BTreeMap<u64, State>> {
-        let mut states = BTreeMap::from([(self.entry, State::entry())]);
+    /// The states at every leader, once nothing changes any more.
+    fn settle(&self, effects: &dyn Effects) -> Option<BTreeMap<u64, Variants>> {
+        let mut states = BTreeMap::from([(self.entry, vec![State::entry()])]);
         let mut todo = BTreeSet::from([self.entry]);
         let mut runs = 0;
         while let Some(leader) = todo.pop_first() {
-            runs += 1;
-            if runs > RUNS_LIMIT {
-                return None;
-            }
-            let state = states.get(&leader)?.clone();
-            for (target, state) in self.run(leader, state, effects, &mut |_, _, _| {}) {
-                let joined = match states.get(&target) {
-                    Some(known) => known.join(&state, target),
-                    None => state,
-                };
-                if states.get(&target) != Some(&joined) {
-                    states.insert(target, joined);
-                    todo.insert(target);
+            for state in states.get(&leader).cloned().unwrap_or_default() {
+                runs += 1;
+                if runs > RUNS_LIMIT {
+                    return None;
+                }
+                for (target, state) in self.run(leader, state, effects, &mut |_, _, _| {}) {
+                    if arrive(states.entry(target).or_default(), &state, target) {
+                        todo.insert(target);
+                    }
                 }
             }
         }
@@ -244,9 +307,10 @@ impl Function {
             if step::jumps(instruction) {
                 let target = instruction.near_branch_target();
                 let (taken, not_taken) = step::branches(instruction, &state);
-                if self.leaders.contains(&target) {
+                if let Some(taken) = taken.filter(|_| self.leaders.contains(&target)) {
                     onward.push((target, taken));
                 }
+                let Some(not_taken) = not_taken else { return onward };
                 state = not_taken;
             }
             if !goes_on {
@@ -255,6 +319,26 @@ impl Function {
         }
         onward
     }
+}
+
+/// A path arrives at `target`; whether that is new there.
+fn arrive(variants: &mut Variants, state: &State, target: u64) -> bool {
+    let like = variants.iter().position(|known| known.took_the_same(state));
+    let place = match like {
+        Some(place) => place,
+        None if variants.len() < VARIANTS => {
+            variants.push(state.clone());
+            return true;
+        }
+        None => VARIANTS - 1,
+    };
+    let Some(known) = variants.get_mut(place) else { return false };
+    let joined = known.join(state, target);
+    let new = *known != joined;
+    if new {
+        *known = joined;
+    }
+    new
 }
 
 /// Whether bytes before a return address are a call: what a scan for return addresses asks.

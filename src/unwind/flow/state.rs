@@ -23,11 +23,25 @@ pub struct Taken {
     pub argument: Option<Value>,
     /// Whether it is so on every path that leads here.
     pub always: bool,
+    /// Things of the same class that were given back since under other names, which may be this
+    /// one: their addresses decide.
+    pub maybe_given: Vec<Value>,
+    /// Which of several things that one call took.
+    pub(super) nth: u8,
     /// The call only took it if what it returned is as said, which has not been tested yet.
     pub(super) pending: Option<When>,
     /// A plain store to the argument's address gives it back.
     pub(super) by_store: bool,
 }
+
+/// More things given back under other names than this are not remembered one by one.
+const MAYBE_GIVEN: usize = 8;
+/// Marks what a call took in an earlier turn of a loop.
+const EARLIER: u8 = 0x80;
+/// At most this many things given back are remembered.
+const GIVEN: usize = 8;
+/// At most this many values are remembered not to be zero.
+const NONZERO: usize = 8;
 
 impl Taken {
     /// Whether it was taken on every path that leads here, and every test of the call's result
@@ -35,6 +49,30 @@ impl Taken {
     #[must_use]
     pub fn certain(&self) -> bool {
         self.always && self.pending.is_none()
+    }
+
+    /// Whether two paths took the same thing: by the same call, or by two calls with the same
+    /// argument.
+    fn is(&self, other: &Taken) -> bool {
+        (self.call, self.nth) == (other.call, other.nth) || self.is_same_thing(other)
+    }
+
+    fn is_same_thing(&self, other: &Taken) -> bool {
+        self.class == other.class && self.argument.is_some() && self.argument == other.argument
+    }
+
+    /// Something of its class was given back that has another name, or none.
+    fn doubt(&mut self, given: Option<&Value>) {
+        match (given, &self.argument) {
+            // The same base and another distance is another thing.
+            (Some(given), Some(argument)) if given.base == argument.base => {}
+            (Some(given), _) if self.maybe_given.len() < MAYBE_GIVEN => {
+                if !self.maybe_given.contains(given) {
+                    self.maybe_given.push(given.clone());
+                }
+            }
+            _ => self.always = false,
+        }
     }
 }
 
@@ -47,6 +85,9 @@ pub enum When {
     Zero,
     /// Anything but zero (`mutex_trylock`).
     NonZero,
+    /// It depends on its second argument: anything but zero if that is not zero, else it does not
+    /// matter (`__percpu_down_read`).
+    Asked,
 }
 
 /// Registers, stack slots and things taken.
@@ -56,6 +97,10 @@ pub struct State {
     stack: BTreeMap<i64, Value>,
     /// The value that the flags compare with zero.
     pub(super) tested: Option<Value>,
+    /// Values that a test found not to be zero.
+    nonzero: Vec<Value>,
+    /// What was given back without having been taken here: class, and argument if it has a name.
+    pub(super) given: Vec<(u16, Option<Value>)>,
     /// What has been taken and not given back.
     pub taken: Vec<Taken>,
 }
@@ -64,7 +109,21 @@ impl State {
     /// The state at the entry of a function.
     pub(super) fn entry() -> State {
         let registers = Register::ALL.into_iter().take(GENERAL).map(Value::entry).collect();
-        State { registers, stack: BTreeMap::new(), tested: None, taken: Vec::new() }
+        State {
+            registers,
+            stack: BTreeMap::new(),
+            tested: None,
+            nonzero: Vec::new(),
+            given: Vec::new(),
+            taken: Vec::new(),
+        }
+    }
+
+    /// What has been given back, on some path at least, without having been taken here: its class,
+    /// and its name if it has one.
+    #[must_use]
+    pub fn given(&self) -> &[(u16, Option<Value>)] {
+        &self.given
     }
 
     /// What a general register holds; `None` for the others.
@@ -76,6 +135,13 @@ impl State {
     pub(super) fn set(&mut self, register: Register, value: Value) {
         if let Some(slot) = self.registers.get_mut(register as usize) {
             *slot = value;
+        }
+    }
+
+    fn holds(&self, slot: Slot) -> Option<&Value> {
+        match slot {
+            Slot::Register(register) => self.register(register),
+            Slot::Stack(offset) => self.stack.get(&offset),
         }
     }
 
@@ -110,11 +176,86 @@ impl State {
         self.taken.retain(|taken| !(taken.by_store && taken.argument.as_ref() == Some(address)));
     }
 
-    /// The instruction at `ip` is about to make new values. What it made in an earlier turn of a
-    /// loop and is still somewhere is another value now, and gets another name.
-    pub(super) fn forget_made_by(&mut self, ip: u64) {
+    /// Something of this class was given back: what was taken under that name, or, if nothing was,
+    /// perhaps something that was taken under another.
+    pub(super) fn give(&mut self, class: u16, argument: Option<&Value>) {
+        let before = self.taken.len();
+        self.taken.retain(|taken| {
+            !(taken.class == class && argument.is_some() && taken.argument.as_ref() == argument)
+        });
+        if self.taken.len() == before {
+            for taken in self.taken.iter_mut().filter(|taken| taken.class == class) {
+                taken.doubt(argument);
+            }
+            let given = (class, argument.cloned());
+            if self.given.len() < GIVEN && !self.given.contains(&given) {
+                self.given.push(given);
+            }
+        }
+    }
+
+    /// Something was taken. What the same call took in an earlier turn of a loop is kept beside it
+    /// as long as it has a name: hand over hand, the next is locked before the last is unlocked.
+    pub(super) fn take(&mut self, taken: Taken) {
+        let before = (taken.call, taken.nth | EARLIER);
+        self.taken.retain(|known| (known.call, known.nth) != before);
+        for known in &mut self.taken {
+            if (known.call, known.nth) == (taken.call, taken.nth) {
+                known.nth |= EARLIER;
+            }
+        }
+        self.taken.retain(|known| {
+            (known.call, known.nth) != before
+                || known.argument.is_some() && known.argument != taken.argument
+        });
+        self.taken.push(taken);
+        self.taken.sort_by_key(|taken| (taken.call, taken.nth));
+    }
+
+    /// Whether a plain store may give back something that has been taken.
+    pub(super) fn awaits_store(&self) -> bool {
+        self.taken.iter().any(|taken| taken.by_store)
+    }
+
+    /// A function that was given an address on the stack may have written there: to all that lies
+    /// between it and the registers saved above.
+    pub(super) fn lend_stack(&mut self, offset: i64) {
+        let saved = |value: &Value| matches!(value.base, Base::Entry(register) if value.offset == 0 && register.is_callee_saved());
+        let gone: Vec<i64> = self
+            .stack
+            .range(offset..)
+            .take_while(|(_, value)| !saved(value))
+            .map(|(at, _)| *at)
+            .collect();
+        for at in gone {
+            self.stack.remove(&at);
+        }
+    }
+
+    /// What a value of a function called from here is, in the names of this one; `self` is the
+    /// state before the call. `None` for what the callee made itself.
+    pub(super) fn translate(&self, value: &Value) -> Option<Value> {
+        match &value.base {
+            Base::Zero | Base::PerCpu => Some(value.clone()),
+            Base::Entry(Register::Rsp) | Base::Made { .. } | Base::Joined { .. } => None,
+            Base::Entry(register) => Some(self.register(*register)?.plus(value.offset)),
+            Base::Loaded { ip, from } => {
+                let from = self.translate(from)?;
+                Some(match from.on_stack() {
+                    Some(offset) => self.stack_slot(offset)?.plus(value.offset),
+                    None => from.load(*ip, Slot::Register(Register::Rax)).plus(value.offset),
+                })
+            }
+        }
+    }
+
+    /// The instruction at `ip` is about to make new values, in the registers `written` and perhaps
+    /// others. What it made in an earlier turn of a loop and is still somewhere is another value
+    /// now, and gets another name.
+    pub(super) fn forget_made_by(&mut self, ip: u64, written: &[Register]) {
         self.rename(
             ip,
+            written,
             |base| match base {
                 Base::Made { ip: by, .. } | Base::Loaded { ip: by, .. } => *by == ip,
                 _ => false,
@@ -123,48 +264,116 @@ impl State {
         );
     }
 
-    /// Gives every value that mentions what `is` holds of the name of the slot that it is in.
-    fn rename(&mut self, ip: u64, is: impl Fn(&Base) -> bool, name: fn(u64, Slot) -> Value) {
+    /// Gives every value that mentions what `is` holds of the name of a slot that it is in: the
+    /// same to all slots that hold the same, if one of them outlives the instruction.
+    fn rename(
+        &mut self,
+        ip: u64,
+        written: &[Register],
+        is: impl Fn(&Base) -> bool,
+        name: fn(u64, Slot) -> Value,
+    ) {
+        let held = || self.registers.iter().chain(self.stack.values());
+        let remembered =
+            || self.taken.iter().flat_map(|it| it.argument.iter().chain(&it.maybe_given));
+        if !held().chain(remembered()).any(|value| value.mentions(&is)) {
+            for (_, argument) in &mut self.given {
+                *argument = argument.take().filter(|value| !value.mentions(&is));
+            }
+            self.nonzero.retain(|value| !value.mentions(&is));
+            self.tested = self.tested.take().filter(|value| !value.mentions(&is));
+            return;
+        }
+        let slots = self.slots();
+        let renamed = |value: &Value| {
+            let mut of_base = slots.iter().filter(|(_, holds)| holds.base == value.base);
+            of_base
+                .find(|(slot, _)| !written.iter().any(|it| *slot == Slot::Register(*it)))
+                .map(|(slot, holds)| name(ip, *slot).plus(value.offset.wrapping_sub(holds.offset)))
+        };
+        let mut taken = std::mem::take(&mut self.taken);
+        for taken in &mut taken {
+            taken.argument = taken
+                .argument
+                .take()
+                .and_then(|value| if value.mentions(&is) { renamed(&value) } else { Some(value) });
+            for value in std::mem::take(&mut taken.maybe_given) {
+                match if value.mentions(&is) { renamed(&value) } else { Some(value) } {
+                    Some(value) => taken.maybe_given.push(value),
+                    None => taken.always = false,
+                }
+            }
+        }
+        self.taken = taken;
+        for (_, argument) in &mut self.given {
+            *argument = argument.take().filter(|value| !value.mentions(&is));
+        }
+        self.nonzero.retain(|value| !value.mentions(&is));
         for (value, register) in self.registers.iter_mut().zip(Register::ALL) {
             if value.mentions(&is) {
-                *value = name(ip, Slot::Register(register));
+                *value = renamed(value).unwrap_or_else(|| name(ip, Slot::Register(register)));
             }
         }
         for (offset, value) in &mut self.stack {
             if value.mentions(&is) {
-                *value = name(ip, Slot::Stack(*offset));
+                *value = renamed(value).unwrap_or_else(|| name(ip, Slot::Stack(*offset)));
             }
         }
-        for taken in &mut self.taken {
-            taken.argument = taken.argument.take().filter(|value| !value.mentions(&is));
-        }
         self.tested = self.tested.take().filter(|value| !value.mentions(&is));
+    }
+
+    /// All slots with what they hold, those first that calls do not change.
+    fn slots(&self) -> Vec<(Slot, Value)> {
+        let mut slots: Vec<(Slot, Value)> = Register::ALL
+            .into_iter()
+            .zip(&self.registers)
+            .map(|(register, value)| (Slot::Register(register), value.clone()))
+            .collect();
+        slots.extend(self.stack.iter().map(|(at, value)| (Slot::Stack(*at), value.clone())));
+        slots.sort_by_key(|(slot, _)| match slot {
+            Slot::Register(register) => !register.is_callee_saved(),
+            Slot::Stack(_) => false,
+        });
+        slots
     }
 
     /// A path comes back to `ip`, where values of several paths were joined. Slots that changed on
     /// the way are about to be joined anew; copies of what they held before are other values.
     fn coming_back_to(&self, ip: u64) -> State {
-        let holds = |slot: Slot| match slot {
-            Slot::Register(register) => self.register(register),
-            Slot::Stack(offset) => self.stack.get(&offset),
-        };
         let changed = |base: &Base| match base {
             Base::Joined { ip: at, slot } if *at == ip => {
-                holds(*slot).is_none_or(|value| *value != Value::joined(ip, *slot))
+                self.holds(*slot).is_none_or(|value| *value != Value::joined(ip, *slot))
             }
             _ => false,
         };
         let mut state = self.clone();
-        state.rename(ip, changed, Value::joined);
+        state.rename(ip, &[], changed, Value::joined);
         state
     }
 
     /// What is known where this path and another meet at `ip`.
     pub(super) fn join(&self, other: &State, ip: u64) -> State {
         let other = &other.coming_back_to(ip);
-        let meet = |a: &Value, b: &Value, slot: Slot| {
+        // Slots that hold the same on either path hold the same where they meet, so the first of
+        // them names it for all.
+        let mut met: Vec<(Value, Value, Value)> = Vec::new();
+        let mut meet = |a: &Value, b: &Value, slot: Slot| {
+            if a == b {
+                return a.clone();
+            }
+            for (known_a, known_b, name) in &met {
+                let distance = a.offset.wrapping_sub(known_a.offset);
+                if known_a.base == a.base
+                    && known_b.base == b.base
+                    && b.offset.wrapping_sub(known_b.offset) == distance
+                {
+                    return name.plus(distance);
+                }
+            }
             let same = Base::Joined { ip, slot };
-            if a == b || a.base == same { a.clone() } else { Value::joined(ip, slot) }
+            let name = if a.base == same { a.clone() } else { Value::joined(ip, slot) };
+            met.push((a.clone(), b.clone(), name.clone()));
+            name
         };
         let registers = self
             .registers
@@ -181,42 +390,118 @@ impl State {
             })
             .collect();
         let tested = if self.tested == other.tested { self.tested.clone() } else { None };
+        // Two names for one thing have one in common if a slot is as far from it on both paths.
+        let common = |a: Option<&Value>, b: Option<&Value>| {
+            let (a, b) = (a?, b?);
+            if a == b {
+                return Some(a.clone());
+            }
+            met.iter().find_map(|(in_a, in_b, name)| {
+                let distance = a.offset.wrapping_sub(in_a.offset);
+                let fits = in_a.base == a.base
+                    && in_b.base == b.base
+                    && b.offset.wrapping_sub(in_b.offset) == distance;
+                fits.then(|| name.plus(distance))
+            })
+        };
         let mut taken = Vec::new();
         for a in &self.taken {
-            match other.taken.iter().find(|b| b.call == a.call) {
-                Some(b) => taken.push(Taken {
-                    argument: if a.argument == b.argument { a.argument.clone() } else { None },
-                    always: a.always && b.always,
-                    pending: if a.pending == b.pending { a.pending } else { None },
-                    ..a.clone()
-                }),
+            match other.taken.iter().find(|b| a.is(b)) {
+                Some(b) => {
+                    let mut both = Taken {
+                        argument: common(a.argument.as_ref(), b.argument.as_ref()),
+                        always: a.always && b.always,
+                        pending: a.pending.or(b.pending),
+                        ..a.clone()
+                    };
+                    for given in &b.maybe_given {
+                        both.doubt(Some(given));
+                    }
+                    taken.push(both);
+                }
                 None => taken.push(Taken { always: false, ..a.clone() }),
             }
         }
         for b in &other.taken {
-            if !self.taken.iter().any(|a| a.call == b.call) {
+            if !self.taken.iter().any(|a| a.is(b)) {
                 taken.push(Taken { always: false, ..b.clone() });
             }
         }
-        taken.sort_by_key(|taken| taken.call);
-        State { registers, stack, tested, taken }
+        taken.sort_by_key(|taken| (taken.call, taken.nth));
+        let nonzero =
+            self.nonzero.iter().filter(|value| other.nonzero.contains(value)).cloned().collect();
+        let mut given = self.given.clone();
+        for more in &other.given {
+            if given.len() < GIVEN && !given.contains(more) {
+                given.push(more.clone());
+            }
+        }
+        State { registers, stack, tested, nonzero, given, taken }
     }
 
-    /// The state on a branch on which the tested value is zero, or is not.
-    pub(super) fn given(&self, zero: bool) -> State {
+    /// Whether two states have taken the same things: such are joined, others kept apart, so that
+    /// what a function returns stays tied to what it took.
+    pub(super) fn took_the_same(&self, other: &State) -> bool {
+        let both = || self.taken.iter().zip(&other.taken);
+        self.taken.len() == other.taken.len()
+            && both().all(|(a, b)| a.pending == b.pending)
+            && (both().all(|(a, b)| (a.call, a.nth) == (b.call, b.nth))
+                || both().all(|(a, b)| a.is_same_thing(b)))
+    }
+
+    /// Whether a value is known to be zero (`true`), or not to be (`false`).
+    pub(super) fn is_zero(&self, value: &Value) -> Option<bool> {
+        match value.base {
+            Base::Zero => Some(value.offset == 0),
+            _ => self.nonzero.contains(value).then_some(false),
+        }
+    }
+
+    /// The state on a branch on which the tested value is zero, or is not; `None` where the value
+    /// is known to be otherwise.
+    pub(super) fn given_that(&self, zero: bool) -> Option<State> {
+        let Some(value) = self.tested.clone() else { return Some(self.clone()) };
+        if self.is_zero(&value).is_some_and(|known| known != zero) {
+            return None;
+        }
         let mut state = self.clone();
-        let Some(Value { base: Base::Made { ip, slot: Slot::Register(Register::Rax) }, offset: 0 }) =
-            &self.tested
-        else {
-            return state;
-        };
-        state.taken.retain_mut(|taken| match taken.pending {
-            Some(when) if taken.call == *ip => {
+        if let Base::Made { ip, slot: Slot::Register(Register::Rax) } = value.base {
+            state.returned(ip, value.offset, zero);
+        }
+        if zero {
+            // What it is counted from is known now.
+            let number = value.offset.wrapping_neg();
+            let known = |held: &mut Value| {
+                if held.base == value.base {
+                    *held = Value::number(number.wrapping_add(held.offset));
+                }
+            };
+            // Addresses on the stack and arguments keep their names: others are counted from them.
+            if matches!(value.base, Base::Made { .. } | Base::Loaded { .. }) {
+                state.registers.iter_mut().chain(state.stack.values_mut()).for_each(known);
+            }
+        } else if state.nonzero.len() < NONZERO && !state.nonzero.contains(&value) {
+            state.nonzero.push(value);
+        }
+        Some(state)
+    }
+
+    /// What the call at `ip` returned has been compared with `-offset`, and found equal or not.
+    fn returned(&mut self, ip: u64, offset: i64, equal: bool) {
+        self.taken.retain_mut(|taken| match taken.pending {
+            Some(when) if taken.call == ip => {
+                let zero = match (offset, equal) {
+                    (0, _) => equal,
+                    // Equal to something else.
+                    (_, true) => false,
+                    // Not 1: of a function that returns 0 or 1 that is 0.
+                    (-1, false) if when == When::NonZero => true,
+                    (_, false) => return true,
+                };
                 taken.pending = None;
                 (when == When::Zero) == zero
             }
             _ => true,
         });
-        state
     }
 }

@@ -2,7 +2,7 @@
 
 use super::state::{State, Taken, When};
 use super::value::{Base, Slot, Value};
-use super::{Effect, Effects};
+use super::{Effect, Effects, Of};
 use crate::dump::VirtAddr;
 use crate::unwind::Register;
 use iced_x86::{
@@ -22,6 +22,10 @@ const CALLER_SAVED: [Register; 9] = [
     Register::R11,
 ];
 
+/// Registers that hold the arguments of a call.
+const ARGUMENTS: [Register; 6] =
+    [Register::Rdi, Register::Rsi, Register::Rdx, Register::Rcx, Register::R8, Register::R9];
+
 /// Whether it is a jump, with or without a condition, to a fixed target.
 pub(super) fn jumps(instruction: &Instruction) -> bool {
     matches!(
@@ -35,22 +39,26 @@ pub(super) fn calls(instruction: &Instruction) -> bool {
     matches!(instruction.flow_control(), FlowControl::Call | FlowControl::IndirectCall)
 }
 
-/// The states where a jump is taken and where it is not, of the state before it.
-pub(super) fn branches(instruction: &Instruction, state: &State) -> (State, State) {
+/// The states where a jump is taken and where it is not, of the state before it; `None` for a way
+/// that it cannot go.
+pub(super) fn branches(instruction: &Instruction, state: &State) -> (Option<State>, Option<State>) {
     match instruction.mnemonic() {
-        Mnemonic::Je => (state.given(true), state.given(false)),
-        Mnemonic::Jne => (state.given(false), state.given(true)),
+        Mnemonic::Jmp => (Some(state.clone()), None),
+        Mnemonic::Je => (state.given_that(true), state.given_that(false)),
+        Mnemonic::Jne => (state.given_that(false), state.given_that(true)),
         // "Negative" is not zero; "not negative" says nothing.
-        Mnemonic::Js => (state.given(false), state.clone()),
-        Mnemonic::Jns => (state.clone(), state.given(false)),
-        _ => (state.clone(), state.clone()),
+        Mnemonic::Js => (state.given_that(false), Some(state.clone())),
+        Mnemonic::Jns => (Some(state.clone()), state.given_that(false)),
+        _ => (Some(state.clone()), Some(state.clone())),
     }
 }
 
 /// Applies an instruction; whether execution goes on behind it.
 pub(super) fn step(instruction: &Instruction, state: &mut State, effects: &dyn Effects) -> bool {
     let ip = instruction.ip();
-    state.forget_made_by(ip);
+    let operands = [instruction.op0_register(), instruction.op1_register(), Iced::RAX];
+    let written = operands.map(|register| full(register).unwrap_or(Register::Rax));
+    state.forget_made_by(ip, &written);
     match instruction.flow_control() {
         FlowControl::Next => {}
         FlowControl::ConditionalBranch => return true,
@@ -131,10 +139,34 @@ pub(super) fn step(instruction: &Instruction, state: &mut State, effects: &dyn E
         Mnemonic::Test if instruction.op0_kind() == OpKind::Register && first == second => {
             state.tested = full(first).and_then(|register| state.register(register)).cloned();
         }
-        Mnemonic::Cmp
-            if instruction.op0_kind() == OpKind::Register && immediate(instruction) == Some(0) =>
+        Mnemonic::Cmp if instruction.op0_kind() == OpKind::Register => {
+            let number = immediate(instruction);
+            let value = full(first).and_then(|register| state.register(register));
+            state.tested =
+                number.zip(value).map(|(number, value)| value.plus(number.wrapping_neg()));
+        }
+        // As good as the value that was tested: zero if it is. A byte is what `bool` is returned in.
+        Mnemonic::Setne if full(first).is_some() && state.tested.is_some() => {
+            if let (Some(to), Some(tested)) = (full(first), state.tested.clone()) {
+                state.set(to, tested);
+            }
+        }
+        Mnemonic::Movzx
+            if instruction.op1_kind() == OpKind::Register
+                && full(first).is_some()
+                && full(second).and_then(|from| state.register(from)).is_some_and(is_small) =>
         {
-            state.tested = full(first).and_then(|register| state.register(register)).cloned();
+            let value = full(second).and_then(|from| state.register(from)).cloned();
+            if let Some((to, value)) = full(first).zip(value) {
+                state.set(to, value);
+            }
+        }
+        Mnemonic::Inc | Mnemonic::Dec | Mnemonic::Add | Mnemonic::Sub
+            if instruction.op0_kind() == OpKind::Memory
+                && instruction.memory_segment() == Iced::GS =>
+        {
+            count(instruction, state, effects);
+            state.tested = None;
         }
         Mnemonic::Leave => {
             if let Some(rbp) = state.register(Register::Rbp).cloned() {
@@ -154,38 +186,121 @@ pub(super) fn step(instruction: &Instruction, state: &mut State, effects: &dyn E
     true
 }
 
-fn call(instruction: &Instruction, state: &mut State, effects: &dyn Effects) -> bool {
-    let ip = instruction.ip();
-    let effect = if instruction.op0_kind() == OpKind::NearBranch64 {
-        effects.of_call(VirtAddr(instruction.near_branch_target()))
-    } else {
-        Effect::Nothing
+/// Whether it changes a number of the CPU's own that a register points to.
+pub(super) fn counts(instruction: &Instruction) -> bool {
+    matches!(instruction.mnemonic(), Mnemonic::Inc | Mnemonic::Dec | Mnemonic::Add | Mnemonic::Sub)
+        && instruction.memory_segment() == Iced::GS
+        && !matches!(instruction.memory_base(), Iced::None | Iced::RIP)
+        && instruction.memory_index() == Iced::None
+        && instruction.memory_displacement64() == 0
+}
+
+/// A counter of the CPU's own, found through a pointer in memory, goes up or down: so are readers
+/// counted in code without a call.
+fn count(instruction: &Instruction, state: &mut State, effects: &dyn Effects) {
+    let by = match (instruction.mnemonic(), immediate(instruction)) {
+        (Mnemonic::Inc, _) | (Mnemonic::Add, Some(1)) | (Mnemonic::Sub, Some(-1)) => 1,
+        (Mnemonic::Dec, _) | (Mnemonic::Sub, Some(1)) | (Mnemonic::Add, Some(-1)) => -1,
+        _ => return,
     };
+    let counter = full(instruction.memory_base())
+        .filter(|_| counts(instruction))
+        .and_then(|register| state.register(register));
+    let Some(Value { base: Base::Loaded { from, .. }, offset: 0 }) = counter else { return };
+    let Some((class, argument)) = effects.of_count(from) else { return };
+    if by < 0 {
+        state.give(class, Some(&argument));
+        return;
+    }
+    let ip = instruction.ip();
+    state.take(Taken {
+        call: ip,
+        target: VirtAddr(ip),
+        class,
+        argument: Some(argument),
+        always: true,
+        maybe_given: Vec::new(),
+        nth: 0,
+        pending: None,
+        by_store: false,
+    });
+}
+
+fn call(instruction: &Instruction, state: &mut State, effects: &dyn Effects) -> bool {
+    let target = (instruction.op0_kind() == OpKind::NearBranch64)
+        .then(|| VirtAddr(instruction.near_branch_target()));
+    called(instruction.ip(), target, state, effects)
+}
+
+/// Applies a call made at `ip`; whether it returns.
+pub(super) fn called(
+    ip: u64,
+    target: Option<VirtAddr>,
+    state: &mut State,
+    effects: &dyn Effects,
+) -> bool {
+    let effect = target.map_or(Effect::Nothing, |target| effects.of_call(target));
+    let target = target.unwrap_or(VirtAddr(0));
     let argument = state.register(Register::Rdi).cloned();
-    match (effect, argument) {
-        (Effect::NoReturn, _) => return false,
+    let taken = |class, argument, when, by_store, nth, always| Taken {
+        call: ip,
+        target,
+        class,
+        argument: Some(argument),
+        always,
+        maybe_given: Vec::new(),
+        nth,
+        pending: (when != When::Always).then_some(when),
+        by_store,
+    };
+    match (&effect, argument) {
+        (Effect::NoReturn | Effect::Return, _) => return false,
         (Effect::Take { class, when, by_store }, Some(argument)) => {
-            let pending = (when != When::Always).then_some(when);
-            state.taken.retain(|taken| taken.call != ip);
-            let argument = Some(argument);
-            let target = VirtAddr(instruction.near_branch_target());
-            state.taken.push(Taken {
-                call: ip,
-                target,
-                class,
-                argument,
-                always: true,
-                pending,
-                by_store,
-            });
-            state.taken.sort_by_key(|taken| taken.call);
+            let asks = state.register(Register::Rsi);
+            let when = match when {
+                When::Asked if asks == Some(&Value::number(0)) => When::Always,
+                When::Asked => When::NonZero,
+                when => *when,
+            };
+            state.take(taken(*class, argument, when, *by_store, 0, true));
         }
-        (Effect::Give { class }, Some(argument)) => {
-            state.taken.retain(|taken| {
-                !(taken.class == class && taken.argument.as_ref() == Some(&argument))
-            });
+        (Effect::Give { class }, argument) => state.give(*class, argument.as_ref()),
+        (Effect::Turn { from, to }, Some(argument)) => {
+            state.give(*from, Some(&argument));
+            state.take(taken(*to, argument, When::Always, false, 0, true));
+        }
+        (Effect::Several(summary), _) => {
+            let before = state.clone();
+            for (class, argument) in &summary.gives {
+                let argument = argument.as_ref().and_then(|argument| before.translate(argument));
+                state.give(*class, argument.as_ref());
+            }
+            for (nth, take) in (0..).zip(&summary.takes) {
+                let argument = match &take.of {
+                    Of::Callers(value) => before.translate(value),
+                    Of::Returned(offset) => {
+                        Some(Value::made(ip, Slot::Register(Register::Rax)).plus(*offset))
+                    }
+                };
+                if let Some(argument) = argument {
+                    let (when, always) = (take.when, take.always);
+                    state.take(taken(take.class, argument, when, take.by_store, nth, always));
+                }
+            }
         }
         _ => {}
+    }
+    if state.awaits_store() && matches!(effect, Effect::Nothing | Effect::Several(_)) {
+        for stored in effects.stores_of(target).iter() {
+            if let Some(at) = state.translate(stored) {
+                state.stored_to(&at);
+            }
+        }
+    }
+    for register in ARGUMENTS {
+        if let Some(offset) = state.register(register).and_then(Value::on_stack) {
+            state.lend_stack(offset);
+        }
     }
     for register in CALLER_SAVED {
         state.set(register, Value::made(ip, Slot::Register(register)));
@@ -272,7 +387,7 @@ fn source(instruction: &Instruction, operand: u32, state: &State, slot: Slot) ->
 }
 
 /// The address of the memory operand, if it is a base and a displacement.
-fn address(instruction: &Instruction, state: &State) -> Option<Value> {
+pub(super) fn address(instruction: &Instruction, state: &State) -> Option<Value> {
     if instruction.memory_index() != Iced::None {
         return None;
     }
@@ -285,6 +400,11 @@ fn address(instruction: &Instruction, state: &State) -> Option<Value> {
         _ if absolute => Some(Value::number(displacement)),
         _ => Some(state.register(full(instruction.memory_base())?)?.plus(displacement)),
     }
+}
+
+/// Whether a memory operand is not in the flat address space.
+pub(super) fn address_is_special(instruction: &Instruction) -> bool {
+    matches!(instruction.memory_segment(), Iced::GS | Iced::FS)
 }
 
 /// `mov [memory], …`

@@ -8,6 +8,9 @@ const UNLOCK: u64 = ENTRY + 0x1010;
 const TRYLOCK: u64 = ENTRY + 0x1020;
 const LOCK_KILLABLE: u64 = ENTRY + 0x1030;
 const SLEEP: u64 = ENTRY + 0x1040;
+const DOWNGRADE: u64 = ENTRY + 0x1050;
+const HELPER: u64 = ENTRY + 0x1060;
+const THUNK: u64 = ENTRY + 0x1070;
 const CLASS: u16 = 7;
 
 struct Locks;
@@ -20,23 +23,56 @@ impl Effects for Locks {
             TRYLOCK => take(When::NonZero),
             LOCK_KILLABLE => take(When::Zero),
             UNLOCK => Effect::Give { class: CLASS },
+            DOWNGRADE => Effect::Turn { from: CLASS, to: CLASS + 1 },
+            THUNK => Effect::Return,
             _ => Effect::Nothing,
+        }
+    }
+
+    fn of_count(&self, from: &Value) -> Option<(u16, Value)> {
+        Some((CLASS + 2, from.plus(-0x40)))
+    }
+}
+
+/// As [`Locks`], and `HELPER` does what a function made by [`summary`] does.
+struct WithHelper(Summary);
+
+impl Effects for WithHelper {
+    fn of_call(&self, target: VirtAddr) -> Effect {
+        match target.0 {
+            HELPER => Effect::Several(Arc::new(self.0.clone())),
+            _ => Locks.of_call(target),
         }
     }
 }
 
-/// Assembles `build` and follows it to the return address of its call of `SLEEP`.
-fn asleep(build: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>) -> Passage {
+fn assembled(build: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>) -> Function {
     let mut a = CodeAssembler::new(64).unwrap();
     build(&mut a).unwrap();
-    let code = a.assemble(ENTRY).unwrap();
-    let function = Function::decode(&code, VirtAddr(ENTRY));
+    Function::decode(&a.assemble(ENTRY).unwrap(), VirtAddr(ENTRY))
+}
+
+/// What a function that ends in `ret` or in a jump to another comes to.
+fn summary(build: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>) -> Summary {
+    assembled(build).summary(&Locks).unwrap()
+}
+
+/// Assembles `build` and follows it to the return address of its call of `SLEEP`.
+fn asleep(build: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>) -> Passage {
+    asleep_with(&Locks, build)
+}
+
+fn asleep_with(
+    effects: &dyn Effects,
+    build: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>,
+) -> Passage {
+    let function = assembled(build);
     let call = function
         .instructions()
         .iter()
         .find(|instruction| step::calls(instruction) && instruction.near_branch_target() == SLEEP)
         .unwrap();
-    function.at(VirtAddr(call.next_ip()), true, &Locks).unwrap()
+    function.at(VirtAddr(call.next_ip()), true, effects).unwrap()
 }
 
 #[test]
@@ -224,4 +260,225 @@ fn bytes_before_a_return_address_are_a_call_or_not() {
     assert!(ends_in_call(&call, VirtAddr(ENTRY)));
     assert!(!ends_in_call(&call[..4], VirtAddr(ENTRY)));
     assert!(!ends_in_call(&[0x90; 5], VirtAddr(ENTRY)));
+}
+
+/// `int get(o) { if (o->x) return -22; lock(o + 8); return 0; }`
+fn get() -> Summary {
+    summary(|a| {
+        let (mut bad, mut out) = (a.create_label(), a.create_label());
+        a.push(rbx)?;
+        a.mov(rbx, rdi)?;
+        a.cmp(dword_ptr(rdi), 0)?;
+        a.jne(bad)?;
+        a.lea(rdi, rbx + 8)?;
+        a.call(LOCK)?;
+        a.xor(eax, eax)?;
+        a.set_label(&mut out)?;
+        a.pop(rbx)?;
+        a.ret()?;
+        a.set_label(&mut bad)?;
+        a.mov(eax, -22)?;
+        a.jmp(out)
+    })
+}
+
+#[test]
+fn a_function_that_returns_zero_with_a_lock_is_summed_up_so() {
+    let [take] = &get().takes[..] else { panic!("{:?}", get()) };
+    let of = Of::Callers(Value::entry(Register::Rdi).plus(8));
+    let wanted = Take { class: CLASS, of, when: When::Zero, always: true, by_store: true };
+    assert_eq!(*take, wanted);
+    assert_eq!(get().gives, []);
+}
+
+#[test]
+fn a_caller_holds_what_a_helper_took_for_it_where_its_result_says_so() {
+    let both = |held_when_zero: bool| {
+        asleep_with(&WithHelper(get()), |a| {
+            let mut out = a.create_label();
+            a.push(rbx)?;
+            a.mov(rbx, rdi)?;
+            a.call(HELPER)?;
+            a.test(eax, eax)?;
+            if held_when_zero {
+                a.jne(out)?
+            } else {
+                a.je(out)?
+            }
+            a.call(SLEEP)?;
+            a.set_label(&mut out)?;
+            a.ret()
+        })
+    };
+    let [taken] = &both(true).after.taken[..] else { panic!() };
+    assert!(taken.certain());
+    assert_eq!(taken.argument, Some(Value::entry(Register::Rdi).plus(8)));
+    assert_eq!(both(false).after.taken, []);
+}
+
+#[test]
+fn a_helper_that_ends_by_jumping_to_the_unlock_gives_back() {
+    let put = summary(|a| {
+        a.lea(rdi, rdi + 8)?;
+        a.jmp(UNLOCK)
+    });
+    assert_eq!(put.takes, []);
+    assert_eq!(put.gives, [(CLASS, Some(Value::entry(Register::Rdi).plus(8)))]);
+    let passage = asleep_with(&WithHelper(put), |a| {
+        a.push(rbx)?;
+        a.mov(rbx, rdi)?;
+        a.lea(rdi, rbx + 8)?;
+        a.call(LOCK)?;
+        a.mov(rdi, rbx)?;
+        a.call(HELPER)?;
+        a.call(SLEEP)?;
+        a.ret()
+    });
+    assert_eq!(passage.after.taken, []);
+}
+
+#[test]
+fn a_search_that_returns_the_object_it_locked_is_summed_up_by_its_result() {
+    let find = summary(|a| {
+        let (mut again, mut none, mut out) = (a.create_label(), a.create_label(), a.create_label());
+        a.push(rbx)?;
+        a.mov(rbx, qword_ptr(rdi))?;
+        a.set_label(&mut again)?;
+        a.test(rbx, rbx)?;
+        a.je(none)?;
+        a.lea(rdi, rbx + 0x20)?;
+        a.call(LOCK)?;
+        a.mov(rax, rbx)?;
+        a.cmp(dword_ptr(rbx), 5)?;
+        a.je(out)?;
+        a.lea(rdi, rbx + 0x20)?;
+        a.call(UNLOCK)?;
+        a.mov(rbx, qword_ptr(rbx + 8))?;
+        a.jmp(again)?;
+        a.set_label(&mut none)?;
+        a.xor(eax, eax)?;
+        a.set_label(&mut out)?;
+        a.pop(rbx)?;
+        a.jmp(THUNK)
+    });
+    let [take] = &find.takes[..] else { panic!("{find:?}") };
+    assert_eq!((&take.of, take.when, take.always), (&Of::Returned(0x20), When::NonZero, true));
+}
+
+#[test]
+fn a_trylock_handed_through_is_told_by_the_helpers_result() {
+    let tried = summary(|a| a.jmp(TRYLOCK));
+    assert_eq!((tried.takes[0].when, tried.takes[0].always), (When::NonZero, true));
+    // return trylock(o) != 0
+    let asked = summary(|a| {
+        a.sub(rsp, 8)?;
+        a.call(TRYLOCK)?;
+        a.test(eax, eax)?;
+        a.setne(al)?;
+        a.movzx(eax, al)?;
+        a.add(rsp, 8)?;
+        a.ret()
+    });
+    assert_eq!((asked.takes[0].when, asked.takes[0].always), (When::NonZero, true));
+}
+
+#[test]
+fn a_writer_that_became_a_reader_holds_as_a_reader() {
+    let passage = asleep(|a| {
+        a.push(rbx)?;
+        a.mov(rbx, rdi)?;
+        a.call(LOCK)?;
+        a.mov(rdi, rbx)?;
+        a.call(DOWNGRADE)?;
+        a.call(SLEEP)?;
+        a.ret()
+    });
+    let [taken] = &passage.after.taken[..] else { panic!() };
+    assert_eq!((taken.class, taken.certain()), (CLASS + 1, true));
+}
+
+#[test]
+fn readers_that_count_themselves_without_a_call_are_seen() {
+    let at = |leave: bool| {
+        asleep(|a| {
+            a.push(rbx)?;
+            a.mov(rbx, rdi)?;
+            a.mov(rax, qword_ptr(rdi + 0x48))?;
+            a.inc(dword_ptr(rax).gs())?;
+            if leave {
+                a.mov(rax, qword_ptr(rbx + 0x48))?;
+                a.dec(dword_ptr(rax).gs())?;
+            }
+            a.call(SLEEP)?;
+            a.ret()
+        })
+    };
+    let [taken] = &at(false).after.taken[..] else { panic!() };
+    assert_eq!(taken.argument, Some(Value::entry(Register::Rdi).plus(8)));
+    assert_eq!(at(true).after.taken, []);
+}
+
+#[test]
+fn two_ways_to_take_the_same_lock_are_one() {
+    let passage = asleep(|a| {
+        let (mut wait, mut go, mut out) = (a.create_label(), a.create_label(), a.create_label());
+        a.push(rbx)?;
+        a.mov(rbx, rdi)?;
+        a.test(esi, esi)?;
+        a.je(wait)?;
+        a.call(TRYLOCK)?;
+        a.test(eax, eax)?;
+        a.jne(go)?;
+        a.jmp(out)?;
+        a.set_label(&mut wait)?;
+        a.call(LOCK)?;
+        a.set_label(&mut go)?;
+        a.call(SLEEP)?;
+        a.set_label(&mut out)?;
+        a.ret()
+    });
+    let [taken] = &passage.after.taken[..] else { panic!("{:?}", passage.after.taken) };
+    assert!(taken.certain());
+}
+
+#[test]
+fn an_unlock_under_another_name_leaves_a_doubt() {
+    let passage = asleep(|a| {
+        a.push(rbx)?;
+        a.push(rbp)?;
+        a.mov(rbx, rdi)?;
+        a.mov(rbp, qword_ptr(rdi))?;
+        a.mov(rdi, rbp)?;
+        a.call(LOCK)?;
+        a.mov(rdi, qword_ptr(rbx))?;
+        a.call(UNLOCK)?;
+        a.call(SLEEP)?;
+        a.ret()
+    });
+    let [taken] = &passage.after.taken[..] else { panic!() };
+    assert_eq!(taken.maybe_given.len(), 1, "the same address read twice: {taken:?}");
+}
+
+#[test]
+fn what_a_callee_may_have_written_to_is_not_remembered() {
+    let passage = asleep(|a| {
+        a.push(rbx)?;
+        a.sub(rsp, 0x10)?;
+        a.mov(qword_ptr(rsp), 0)?;
+        a.mov(rdi, rsp)?;
+        a.call(ENTRY + 0x2000)?;
+        a.call(SLEEP)?;
+        a.ret()
+    });
+    assert_eq!(passage.after.stack().map(|(at, _)| at).collect::<Vec<_>>(), [-8]);
+}
+
+#[test]
+fn a_helpers_inlined_unlock_is_found_in_its_stores() {
+    let put = assembled(|a| {
+        a.dec(dword_ptr(rdi + 4))?;
+        a.mov(byte_ptr(rdi + 8), 0)?;
+        a.ret()
+    });
+    assert_eq!(*put.releasing_stores(), [Value::entry(Register::Rdi).plus(8)]);
 }

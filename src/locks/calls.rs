@@ -1,0 +1,152 @@
+//! What the functions that code calls do with locks: the kernel's own by their names, all others by
+//! their code.
+//!
+//! A driver's `get` that takes a lock and returns with it, or its `put`, is followed like any code
+//! ([`crate::unwind::flow::Summary`]); so are the functions that these call. Such functions are
+//! short, and longer ones are not looked at: what a call means is asked for every call that any
+//! frame of any task has made.
+
+use super::api;
+use super::{LockKind, Mode};
+use crate::dump::VirtAddr;
+use crate::kernel::Session;
+use crate::unwind::flow::{Effect, Effects, FUNCTION_LIMIT, Function, Value};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How many calls deep a function may take a lock for its caller.
+const DEEP: u32 = 2;
+/// Bytes of a function that is followed for its caller's sake, and of one that such a one calls.
+const LENGTH: [u64; 3] = [0, 512, 1024];
+
+/// A cache from addresses, shared by threads.
+pub(super) struct Cache<K, V>(Mutex<HashMap<K, V>>);
+
+impl<K: std::hash::Hash + Eq, V: Clone> Cache<K, V> {
+    pub(super) fn new() -> Self {
+        Cache(Mutex::new(HashMap::new()))
+    }
+
+    /// The value of `key`; `make` may run more than once when threads meet.
+    pub(super) fn get(&self, key: K, make: impl FnOnce() -> V) -> V {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        known.unwrap_or_else(|| {
+            let value = make();
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, value.clone());
+            value
+        })
+    }
+}
+
+/// The functions of a dump and what calling them means.
+pub(super) struct Calls<'s> {
+    session: &'s Session,
+    functions: Cache<VirtAddr, Option<Arc<Function>>>,
+    effects: Cache<(VirtAddr, u32), Effect>,
+    stores: Cache<VirtAddr, Arc<[Value]>>,
+    /// `percpu_rw_semaphore.read_count`: the pointer through which readers count themselves.
+    read_count: Option<i64>,
+}
+
+impl<'s> Calls<'s> {
+    pub(super) fn new(session: &'s Session) -> Calls<'s> {
+        let sem = session.types().structure("percpu_rw_semaphore");
+        let read_count = sem.and_then(|sem| sem.offset_of("read_count")).ok();
+        Calls {
+            session,
+            functions: Cache::new(),
+            effects: Cache::new(),
+            stores: Cache::new(),
+            read_count: read_count.and_then(|offset| i64::try_from(offset).ok()),
+        }
+    }
+
+    /// The function that covers `at`, decoded.
+    pub(super) fn function(&self, at: VirtAddr) -> Option<Arc<Function>> {
+        let (start, end) = self.session.symbols().bounds(at)?;
+        self.functions.get(start, || {
+            let len = usize::try_from(end.offset_from(start)?).ok()?;
+            if len > FUNCTION_LIMIT {
+                return None;
+            }
+            let code = self.session.memory().read_vec(start, len).ok()?;
+            Some(Arc::new(Function::decode(&code, start)))
+        })
+    }
+
+    /// The function that begins at `at`, if it is no longer than is allowed so `deep` below a frame.
+    fn short(&self, at: VirtAddr, deep: u32) -> Option<Arc<Function>> {
+        let (start, end) = self.session.symbols().bounds(at)?;
+        let limit = usize::try_from(deep).ok().and_then(|deep| LENGTH.get(deep)).copied()?;
+        let fits = start == at && end.offset_from(start).is_some_and(|len| len <= limit);
+        if fits { self.function(at) } else { None }
+    }
+
+    /// What a call of `target` means, if what it calls may be followed `deep` calls deep.
+    fn effect(&self, target: VirtAddr, deep: u32) -> Effect {
+        self.effects.get((target, deep), || {
+            let found = self.session.symbolize(target).filter(|found| found.offset == 0);
+            let Some(found) = found else { return Effect::Nothing };
+            match api::effect(found.symbol.name) {
+                Effect::Nothing if !api::is_inside_locks(found.symbol.name) => {
+                    self.followed(target, deep).unwrap_or(Effect::Nothing)
+                }
+                known => known,
+            }
+        })
+    }
+
+    fn followed(&self, target: VirtAddr, deep: u32) -> Option<Effect> {
+        let below = Below { calls: self, deep: deep.checked_sub(1)? };
+        let function = self.short(target, deep)?;
+        let matters = function.calls().chain(function.tail_calls()).any(|callee| {
+            let effect = below.of_call(callee);
+            !matches!(effect, Effect::Nothing | Effect::NoReturn | Effect::Return)
+        });
+        if !matters && !function.counts() {
+            return None;
+        }
+        let summary = function.summary(&below)?;
+        let nothing = summary.takes.is_empty() && summary.gives.is_empty();
+        (!nothing).then(|| Effect::Several(Arc::new(summary)))
+    }
+}
+
+impl Effects for Calls<'_> {
+    fn of_call(&self, target: VirtAddr) -> Effect {
+        self.effect(target, DEEP)
+    }
+
+    fn stores_of(&self, target: VirtAddr) -> Arc<[Value]> {
+        self.stores.get(target, || {
+            let function = self.short(target, 1);
+            function.map_or_else(|| Arc::new([]) as Arc<[Value]>, |it| it.releasing_stores())
+        })
+    }
+
+    fn of_count(&self, from: &Value) -> Option<(u16, Value)> {
+        let offset = self.read_count?;
+        let class = api::class(LockKind::PercpuRwsem, Mode::Read);
+        Some((class, from.plus(offset.checked_neg()?)))
+    }
+}
+
+/// The same for code that is itself called by what is looked at.
+struct Below<'c, 's> {
+    calls: &'c Calls<'s>,
+    deep: u32,
+}
+
+impl Effects for Below<'_, '_> {
+    fn of_call(&self, target: VirtAddr) -> Effect {
+        self.calls.effect(target, self.deep)
+    }
+
+    fn stores_of(&self, target: VirtAddr) -> Arc<[Value]> {
+        self.calls.stores_of(target)
+    }
+
+    fn of_count(&self, from: &Value) -> Option<(u16, Value)> {
+        self.calls.of_count(from)
+    }
+}

@@ -1,0 +1,205 @@
+//! What a call of a function comes to: which things it returns with, and which it gave back.
+
+use super::state::{State, Taken};
+use super::value::{Base, Slot, Value};
+use super::{Effect, Effects, Function, Moment, NoEffects, Of, Summary, Take, When, step};
+use crate::dump::VirtAddr;
+use crate::unwind::Register;
+use iced_x86::{FlowControl, Instruction, Mnemonic, OpKind};
+use std::sync::Arc;
+
+/// More stores than this are not those of a function that only gives something back.
+const STORES: usize = 32;
+
+impl Function {
+    /// What it has taken and given back when it returns; `None` when it cannot be followed or does
+    /// not return.
+    #[must_use]
+    pub fn summary(&self, effects: &dyn Effects) -> Option<Summary> {
+        let ends = self.ends(effects)?;
+        if ends.is_empty() {
+            return None;
+        }
+        let mut summary = Summary::default();
+        for taken in ends.iter().flat_map(|end| &end.taken) {
+            let named = ends.iter().find_map(|end| of(end, taken));
+            let Some(of) = named else { continue };
+            if summary.takes.iter().any(|take| take.class == taken.class && take.of == of) {
+                continue;
+            }
+            let (when, always) = condition(&ends, taken, matches!(of, Of::Returned(_)));
+            summary.takes.push(Take {
+                class: taken.class,
+                of,
+                when,
+                always,
+                by_store: taken.by_store,
+            });
+        }
+        for (class, given) in ends.iter().flat_map(|end| &end.given) {
+            let given = given.clone().filter(is_callers);
+            let everywhere = ends.iter().all(|end| {
+                end.given.iter().any(|(other, value)| other == class && *value == given)
+            });
+            // Given back on some paths only: which one it was is then left open.
+            let given = (*class, given.filter(|_| everywhere));
+            if !summary.gives.contains(&given) {
+                summary.gives.push(given);
+            }
+        }
+        Some(summary)
+    }
+
+    /// The states in which it returns to its caller; where its last act is to go on in another
+    /// function, those in which that returns.
+    fn ends(&self, effects: &dyn Effects) -> Option<Vec<State>> {
+        let mut ends = Vec::new();
+        for (leader, variants) in self.settle(effects)? {
+            for state in variants {
+                self.run(leader, state, effects, &mut |instruction, moment, state| {
+                    if moment == Moment::After {
+                        return;
+                    }
+                    if instruction.flow_control() == FlowControl::Return {
+                        ends.push(state.clone());
+                    } else if self.leaves(instruction) {
+                        let mut state = state.clone();
+                        let target = VirtAddr(instruction.near_branch_target());
+                        if effects.of_call(target) == Effect::Return
+                            || step::called(instruction.ip(), Some(target), &mut state, effects)
+                        {
+                            ends.push(state);
+                        }
+                    }
+                });
+            }
+        }
+        Some(ends)
+    }
+
+    /// Whether an instruction goes on in another function for good.
+    fn leaves(&self, instruction: &Instruction) -> bool {
+        instruction.flow_control() == FlowControl::UnconditionalBranch
+            && instruction.op0_kind() == OpKind::NearBranch64
+            && !self.leaders.contains(&instruction.near_branch_target())
+    }
+
+    /// Where it goes on for good in other functions.
+    pub fn tail_calls(&self) -> impl Iterator<Item = VirtAddr> {
+        let leaving = self.instructions.iter().filter(|instruction| self.leaves(instruction));
+        leaving.map(|instruction| VirtAddr(instruction.near_branch_target()))
+    }
+
+    /// The addresses, in terms of its arguments, to which it stores in a way that gives back a
+    /// lock: a byte of zero, or an addition.
+    #[must_use]
+    pub fn releasing_stores(&self) -> Arc<[Value]> {
+        let mut stores = Vec::new();
+        if !self.instructions.iter().any(may_release) {
+            return Arc::new([]);
+        }
+        for (leader, variants) in self.settle(&NoEffects).unwrap_or_default() {
+            for state in variants {
+                self.run(leader, state, &NoEffects, &mut |instruction, moment, state| {
+                    if moment == Moment::Before
+                        && may_release(instruction)
+                        && let Some(at) = step::address(instruction, state).filter(is_callers)
+                        && stores.len() < STORES
+                        && !stores.contains(&at)
+                    {
+                        stores.push(at);
+                    }
+                });
+            }
+        }
+        stores.into()
+    }
+}
+
+/// Whether it is of the shape in which unlocking is inlined: `mov byte [lock], 0`,
+/// `lock xadd [lock], r`, `lock sub [lock], n`, `inc word [lock]`.
+fn may_release(instruction: &Instruction) -> bool {
+    if instruction.op0_kind() != OpKind::Memory || step::address_is_special(instruction) {
+        return false;
+    }
+    match instruction.mnemonic() {
+        Mnemonic::Mov => {
+            instruction.memory_size().size() == 1
+                && instruction.try_immediate(1).is_ok_and(|it| it == 0)
+        }
+        Mnemonic::Xadd | Mnemonic::Sub | Mnemonic::Add | Mnemonic::Inc | Mnemonic::Dec => {
+            instruction.has_lock_prefix() || instruction.memory_size().size() <= 2
+        }
+        _ => false,
+    }
+}
+
+/// What a thing taken is called at a function's end, by somebody who only knows what was passed to
+/// it and what it returned.
+fn of(end: &State, taken: &Taken) -> Option<Of> {
+    let argument = taken.argument.as_ref()?;
+    if is_callers(argument) {
+        return Some(Of::Callers(argument.clone()));
+    }
+    let returned = end.register(Register::Rax)?;
+    let has = end.taken.iter().any(|other| other.argument.as_ref() == Some(argument));
+    (has && returned.base == argument.base)
+        .then(|| Of::Returned(argument.offset.wrapping_sub(returned.offset)))
+}
+
+/// Whether the caller can know a value too.
+fn is_callers(value: &Value) -> bool {
+    match &value.base {
+        Base::Zero | Base::PerCpu => true,
+        Base::Entry(register) => *register != Register::Rsp,
+        Base::Loaded { from, .. } => is_callers(from),
+        Base::Made { .. } | Base::Joined { .. } => false,
+    }
+}
+
+/// What is returned when something was taken, and whether it is certain then. `is_pointer` says
+/// that it lies in what is returned.
+fn condition(ends: &[State], taken: &Taken, is_pointer: bool) -> (When, bool) {
+    let same = |other: &&Taken| {
+        other.class == taken.class
+            && ((other.call, other.nth) == (taken.call, taken.nth)
+                || other.argument.is_some() && other.argument == taken.argument)
+    };
+    let mut always = true;
+    let mut with = Vec::new();
+    let mut without = Vec::new();
+    for end in ends {
+        let zero = end.register(Register::Rax).and_then(|value| end.is_zero(value));
+        match end.taken.iter().find(same) {
+            Some(taken) => {
+                always &= taken.always && taken.maybe_given.is_empty();
+                // What the call returned has not been looked at: the caller may.
+                let result = Value::made(taken.call, Slot::Register(Register::Rax));
+                with.push(match taken.pending {
+                    // What something lies in is somewhere.
+                    None if is_pointer => Some(false),
+                    None => zero,
+                    Some(when) if end.register(Register::Rax) == Some(&result) => {
+                        Some(when == When::Zero)
+                    }
+                    Some(_) => {
+                        always = false;
+                        None
+                    }
+                });
+            }
+            None => without.push(zero),
+        }
+    }
+    let all = |of: &[Option<bool>], zero| of.iter().all(|known| *known == Some(zero));
+    let pending = ends.iter().flat_map(|end| &end.taken).filter(same).any(|t| t.pending.is_some());
+    if without.is_empty() && !pending {
+        (When::Always, always)
+    } else if all(&with, true) && all(&without, false) {
+        (When::Zero, always)
+    } else if all(&with, false) && all(&without, true) {
+        (When::NonZero, always)
+    } else {
+        (When::Always, false)
+    }
+}
