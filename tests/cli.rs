@@ -166,13 +166,47 @@ fn structs_and_expressions_are_printed_as_crash_prints_them() {
 
 #[test]
 fn reading_an_object_as_something_else_is_warned_of() {
-    let output = hangscope(&["exec", "--demo", "-c", "mm_struct.mmap_lock ffff88ca4132b000"]);
-    assert!(output.status.success());
-    assert_eq!(
-        text(&output.stderr),
-        "hangscope: mm_struct.mmap_lock ffff88ca4132b000: note: 0xffff88ca4132b000 is the \
-         task_struct of mm-holder[142], not a mm_struct\n"
+    let command = "mm_struct.mmap_lock ffff88ca4132b000";
+    let warning = "0xffff88ca4132b000 is the task_struct of mm-holder[142], not a mm_struct";
+    let printed = exec(command);
+    assert!(printed.starts_with(&format!("warning: {warning}\n  mmap_lock = {{\n")), "{printed}");
+    assert_eq!(exec_json(command)["warnings"], serde_json::json!([warning]));
+    let member = exec("p ((struct mm_struct *)0xffff88ca4132b000)->mmap_lock");
+    assert!(member.contains("bytes into the task_struct of mm-holder[142], where there is no"));
+    // The same task as what it is, and the lock in its mm as what it is.
+    for right in [
+        "task_struct.mm ffff88ca4132b000",
+        "p ((struct task_struct *)0xffff88ca4132b000)->mm->mmap_lock",
+        "struct rw_semaphore ffff88ca410616f0",
+    ] {
+        assert!(!exec(right).contains("warning"), "{right}");
+    }
+}
+
+#[test]
+fn any_address_is_told_what_it_is() {
+    let told = exec_json("kmem ffff88ca4132b010 schedule ffff88ca410616f0");
+    let rows = told["rows"].as_array().unwrap();
+    assert_eq!(rows[0]["kind"], "task");
+    assert_eq!(rows[0]["text"], "the task_struct of mm-holder[142]+0x10");
+    assert_eq!(rows[1]["kind"], "code");
+    assert_eq!(rows[1]["symbol"], "schedule");
+    assert_eq!(rows[2]["kind"], "slab");
+    assert_eq!(rows[2]["cache_name"], "mm_struct");
+    assert_eq!(rows[2]["type"], "mm_struct");
+    assert!(exec("kmem 0xffffc00000000000").contains("nothing: not mapped"));
+    let walked = exec("vtop init_task");
+    assert!(walked.contains("PGD:") && walked.contains("PRESENT"), "{walked}");
+}
+
+#[test]
+fn a_value_is_searched_for_on_every_stack() {
+    let found = exec("search -t ffff88ca410616f0");
+    assert!(
+        found.contains("COMMAND: \"mm-holder\"") || found.contains("COMMAND: \"mm-"),
+        "{found}"
     );
+    assert!(found.contains(": ffff88ca410616f0"), "{found}");
 }
 
 #[test]

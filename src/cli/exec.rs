@@ -43,6 +43,9 @@ pub(super) fn run(exec: &Exec) -> Result<(), Failure> {
         for command in &commands {
             match console.run(command) {
                 Ok(answer) => {
+                    for warning in &answer.warnings {
+                        writeln!(out, "warning: {warning}")?;
+                    }
                     for line in answer.document.text() {
                         out.write_all(line.text.as_bytes())?;
                         out.write_all(b"\n")?;
@@ -116,6 +119,9 @@ fn write_answer<W: Write>(json: &mut Json<W>, answer: &Answer) -> io::Result<()>
         Document::Lines(lines) => {
             json.key("lines")?.list(lines, |json, line: &Line| json.text(&line.text))?;
         }
+    }
+    if !answer.warnings.is_empty() {
+        json.key("warnings")?.list(&answer.warnings, |json, warning| json.text(warning))?;
     }
     if !answer.notes.is_empty() {
         json.key("notes")?.list(&answer.notes, |json, note| json.text(note))?;

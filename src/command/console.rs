@@ -15,11 +15,14 @@ pub struct Answer {
     pub document: Document,
     /// What the reader should know about it: what is doubtful, what was left out.
     pub notes: Vec<String>,
+    /// What stands before the answer, since it puts it in question: that something is read as a
+    /// type that it is not.
+    pub warnings: Vec<String>,
 }
 
 impl From<Document> for Answer {
     fn from(document: Document) -> Answer {
-        Answer { document, notes: Vec::new() }
+        Answer { document, notes: Vec::new(), warnings: Vec::new() }
     }
 }
 
@@ -175,12 +178,5 @@ impl<'s> Console<'s> {
         symbol
             .or_else(|| select::hex(word))
             .ok_or_else(|| CommandError::new(format!("{word} is no address and no symbol")))
-    }
-
-    /// A warning when an address is known to be something else than it is read as.
-    pub(super) fn doubt(&self, at: VirtAddr, read_as: &str) -> Option<String> {
-        let task = self.session.tasks().at(at)?;
-        (read_as != "task_struct" && read_as != "thread_info")
-            .then(|| format!("{at} is the task_struct of {}, not a {read_as}", task.label()))
     }
 }

@@ -19,6 +19,7 @@ mod code;
 mod cpu;
 mod debug_files;
 pub mod fields;
+pub mod identify;
 mod image;
 mod log;
 mod memory_use;

@@ -7,6 +7,7 @@
 
 use super::cpu::{Cpu, Cpus};
 use super::debug_files::DebugFiles;
+use super::identify::Index;
 use super::sources::Sources;
 use super::{Kernel, Known, Log, Module, System, Task, Tasks, Unknown};
 use crate::debuginfo::{Dwarf, Found, Identity, Position, SymbolRef, Symbols, Tag, Type, Types};
@@ -58,6 +59,7 @@ pub struct Session {
     log: OnceLock<Log>,
     system: OnceLock<System>,
     unwinding: OnceLock<Unwinding>,
+    index: Index,
 }
 
 /// What unwinding stands on.
@@ -95,6 +97,7 @@ impl Session {
             log: OnceLock::new(),
             system: OnceLock::new(),
             unwinding: OnceLock::new(),
+            index: Index::default(),
         })
     }
 
@@ -265,6 +268,11 @@ impl Session {
         let symbol = self.kernel().symbol(symbol)?;
         let cpu = self.cpus().get(cpu).ok_or_else(|| Unknown::because(format!("no CPU {cpu}")))?;
         Ok(cpu.per_cpu(symbol))
+    }
+
+    /// What answers about addresses stand on.
+    pub(super) fn index(&self) -> &Index {
+        &self.index
     }
 
     fn unwinding(&self) -> &Unwinding {

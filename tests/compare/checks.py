@@ -1,4 +1,6 @@
 """The checks.  Each yields what is wrong, a line each, and returns what was looked at, in words."""
+import itertools
+import json
 import pathlib
 import re
 import subprocess
@@ -325,6 +327,55 @@ def dis(dump, program, functions=200):
     return f"{compared} instructions of {len(chosen)} functions as objdump has them"
 
 
+def addresses(dump, program):
+    """What is at an address, as drgn has it (golden/addresses.jsonl, by addresses.py)."""
+    expected = [json.loads(line) for line in dump.golden("addresses.jsonl").splitlines()]
+    rows = program.rows(dump, "kmem " + " ".join(line["address"] for line in expected))
+    told = {}
+    for want, row in zip(expected, rows, strict=True):
+        wrong = identity_differs(want, row)
+        told[want["kind"]] = told.get(want["kind"], 0) + 1
+        if wrong:
+            yield f"{want['address']}: {wrong} ({row['text']})"
+    return ", ".join(f"{count} {kind}" for kind, count in told.items())
+
+
+def identity_differs(want, row):
+    if want["kind"] == "slab":
+        fields = ["cache_name", "cache"]
+        # Room around the slab's objects belongs to none of them; drgn takes it for one more.
+        if row["object"] is not None:
+            fields += ["object", "object_size", "allocated"]
+    else:
+        fields = {
+            "struct page": ["pfn"],
+            "task": ["task"],
+            "stack": ["task"],
+            "vmalloc": [],
+            "symbol": ["symbol_offset"],
+            "area": ["area_start", "area_end"],
+        }[want["kind"]]
+        kinds = {"symbol": ["code", "data"], "area": [row["kind"]], "vmalloc": ["vmalloc", "nothing"]}
+        if row["kind"] not in kinds.get(want["kind"], [want["kind"]]):
+            return f"is a {want['kind']}, not a {row['kind']}"
+    for field in fields:
+        if row[field] != want[field]:
+            return f"{field} is {want[field]}, not {row[field]}"
+    return None
+
+
+def slabs(dump, program):
+    """The table of slab caches as crash has it (golden/kmem-s.txt)."""
+    expected = [line for line in dump.golden("kmem-s.txt").splitlines() if line.strip()]
+    got = program.text(dump, "kmem -s").splitlines()
+    for want, have in itertools.zip_longest(expected, got):
+        if want != have:
+            yield f"{want!r}, not {have!r}"
+    return f"{len(expected)} lines"
+
+
+# By the file in golden/ that they need beside the others.
+WITH_FILE = {addresses: "addresses.jsonl", slabs: "kmem-s.txt"}
 WITH_GOLDEN = [ps, stacks, running, names, lines, log, mod]
 WITH_TRUTH = [report, cycles, roots]
 ALWAYS = [variants, dis]

@@ -5,7 +5,8 @@
 
 A FOLDER is one dump, or holds folders of dumps: vmcore or vmcore.*, all of the same memory; truth.json,
 dmesg.txt; golden/ with ps.txt, foreach-bt.txt, log.txt, mod.txt of crash and drgn.jsonl of drgn
-(tests/lab makes all of them).  What a folder does not have is not checked.  Kernels before 6.0 do not say in
+(tests/lab makes all of them); and, where they are there, addresses.jsonl (addresses.py under drgn) and kmem-s.txt
+(crash's `kmem -s`).  What a folder does not have is not checked.  Kernels before 6.0 do not say in
 VMCOREINFO where their symbols are: without a --vmlinux of that release their dumps are skipped.
 
 dis wants objdump (binutils 2.39 or later).  One line a check; the last line is `N passed, N failed`.
@@ -25,6 +26,8 @@ LIMIT_S = 120  # for one run of the program
 
 
 class Dump:
+    more_golden = []
+
     def __init__(self, path):
         self.path = path
         self.name = path.name
@@ -45,7 +48,11 @@ class Dump:
         return all((self.path / "golden" / name).exists() for name in ("ps.txt", "foreach-bt.txt", "log.txt", "mod.txt", "drgn.jsonl"))
 
     def golden(self, name):
-        return (self.path / "golden" / name).read_text(errors="replace")
+        return self.golden_file(name).read_text(errors="replace")
+
+    def golden_file(self, name):
+        """In the dump's own golden/ or, for dumps that cannot be written to, in FOLDER/NAME of --golden."""
+        return next((file for folder in Dump.more_golden if (file := folder / self.name / name).exists()), self.path / "golden" / name)
 
 
 class Failed(Exception):
@@ -116,9 +123,11 @@ def main():
     parser.add_argument("folders", nargs="+", type=pathlib.Path)
     parser.add_argument("--program", type=pathlib.Path, default="target/release/hangscope")
     parser.add_argument("--vmlinux", action="append", default=[], help="RELEASE=FILE")
+    parser.add_argument("--golden", action="append", default=[], type=pathlib.Path, help="more golden files, in FOLDER/NAME-OF-DUMP")
     parser.add_argument("--only", type=lambda text: text.split(","))
     options = parser.parse_args()
     program = Program(options.program, dict(pair.split("=", 1) for pair in options.vmlinux))
+    Dump.more_golden = options.golden
     passed = failed = 0
     for folder in options.folders:
         for path in dumps_in(folder):
@@ -127,7 +136,8 @@ def main():
                 print(f"skip {dump.name}: no --vmlinux {dump.release}=FILE", flush=True)
                 continue
             todo = checks.WITH_GOLDEN * dump.has_golden() + checks.WITH_TRUTH * (path / "truth.json").exists()
-            for check in [*todo, *checks.ALWAYS]:
+            more = [check for check, name in checks.WITH_FILE.items() if dump.golden_file(name).exists()]
+            for check in [*todo, *more, *checks.ALWAYS]:
                 if options.only and check.__name__ not in options.only:
                     continue
                 looked, wrong = outcome(check, dump, program)

@@ -17,7 +17,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// What the new dump must be able to answer.
-const QUESTIONS: [&str; 6] = ["sys", "ps", "foreach bt -f", "log", "mod", "foreach set"];
+const QUESTIONS: [&str; 8] =
+    ["sys", "ps", "foreach bt -f", "log", "mod", "foreach set", "kmem -s", "kmem -v"];
 
 pub(super) fn run(trim: &Trim) -> Result<(), Failure> {
     let Some((out, dumps)) = trim.files.split_last() else {
@@ -38,6 +39,7 @@ pub(super) fn run(trim: &Trim) -> Result<(), Failure> {
     let session = source::session(recorded, dumps, &trim.debug)?;
     ask_everything(&session);
     others::read_for_others(&session);
+    others::read_identities(&session, &recorder.pages());
     let pages = recorder.pages();
     let written = replace(out, |file| dump::trim::write(&original, &pages, file));
     let name = source::name(std::slice::from_ref(out));

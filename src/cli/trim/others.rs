@@ -1,7 +1,7 @@
 //! What other readers of dumps (crash, drgn) go through before they answer anything, and where a
 //! person looks next: the kernel's variables, its page tables, its stacks, the code on them.
 
-use crate::dump::{Level, PAGE_SIZE, PhysAddr, VirtAddr};
+use crate::dump::{Level, PAGE_SIZE, PageSet, PhysAddr, VirtAddr};
 use crate::kernel::{Known, Session, walk};
 use crate::object::Object;
 use std::collections::BTreeSet;
@@ -175,6 +175,19 @@ fn read_stacks(session: &Session) {
     for start in starts {
         let end = symbols.tables().find_map(|table| table.resolve(start).and(table.end_of(start)));
         read_all(session, end.map(|end| start..end.min(start.plus(MAX_CODE))));
+    }
+}
+
+/// Reads what tells of every page that is kept what it is, and of the objects that one asks about
+/// first whether they are in use.
+pub(super) fn read_identities(session: &Session, kept: &PageSet) {
+    for pfn in kept.iter() {
+        _ = session.page(PhysAddr(pfn.saturating_mul(PAGE_SIZE)));
+    }
+    for task in session.tasks().iter() {
+        for at in [Some(task.at), task.mm, Some(task.stack)].into_iter().flatten() {
+            _ = session.identify(at, None);
+        }
     }
 }
 

@@ -84,7 +84,7 @@ pub(super) fn answer(
     mut notes: Vec<String>,
 ) -> Answer {
     if shown.is_empty() {
-        return Answer { document: Document::Table(table(&entries)), notes };
+        return noted(Document::Table(table(&entries)), notes);
     }
     let mut values = Vec::new();
     // The lines before the next value: addresses, and reasons where there is none.
@@ -112,12 +112,13 @@ pub(super) fn answer(
     }
     if values.is_empty() {
         let lines = if entries.is_empty() { vec!["(empty)".to_owned()] } else { heading };
-        return Answer {
-            document: Document::Lines(lines.into_iter().map(Line::from).collect()),
-            notes,
-        };
+        return noted(Document::Lines(lines.into_iter().map(Line::from).collect()), notes);
     }
-    Answer { document: Document::Values(values), notes }
+    noted(Document::Values(values), notes)
+}
+
+fn noted(document: Document, notes: Vec<String>) -> Answer {
+    Answer { notes, ..Answer::from(document) }
 }
 
 fn line(entry: &Entry) -> String {

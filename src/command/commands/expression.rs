@@ -78,20 +78,18 @@ fn run(
     let scope = context.scope();
     let outcome = scope.evaluate(text).map_err(failed(column))?;
     let value = scope.value(&outcome).map_err(|message| CommandError::at(column, message))?;
-    let notes = match &outcome {
-        Outcome::Place(object) => {
-            let ty = object.ty().resolved();
-            let name = ty.def().name.as_deref().filter(|_| ty.compound().is_some());
-            name.and_then(|name| console.doubt(object.at(), name)).into_iter().collect()
-        }
-        _ => Vec::new(),
+    let warnings = match &outcome {
+        Outcome::Place(object) => console.session.doubt(object.at(), object.ty()),
+        _ => None,
     };
     let mut before = console.next_value();
     if name == text && !name.starts_with(|c: char| c.is_ascii_digit()) {
         before = format!("{name} = {before}");
     }
     let printed = Printed { heading: Vec::new(), before, value, radix, members_only: false };
-    Ok(Answer { document: Document::Values(vec![printed]), notes })
+    let mut answer = Answer::from(Document::Values(vec![printed]));
+    answer.warnings.extend(warnings);
+    Ok(answer)
 }
 
 /// `NAME:CPUS`: copies of a per-CPU variable.

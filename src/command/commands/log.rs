@@ -62,7 +62,9 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
     if log.records.is_empty() && !notes.is_empty() {
         return Err(CommandError::new(notes.join("; ")));
     }
-    Ok(Answer { document: Document::Table(table), notes })
+    let mut answer = Answer::from(Document::Table(table));
+    answer.notes = notes;
+    Ok(answer)
 }
 
 fn row(record: &LogRecord) -> Vec<Cell> {

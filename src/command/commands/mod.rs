@@ -7,16 +7,19 @@ mod entries;
 mod expression;
 mod foreach;
 mod help;
+mod kmem;
 mod list;
 mod log;
 mod modules;
 mod ps;
 mod rd;
+mod search;
 mod set;
 pub(super) mod structure;
 mod sym;
 mod sys;
 mod tree;
+mod vtop;
 mod whatis;
 
 use super::CommandError;
@@ -42,6 +45,7 @@ pub static COMMANDS: &[Command] = &[
     expression::EVAL,
     foreach::FOREACH,
     help::HELP,
+    kmem::KMEM,
     list::LIST,
     log::LOG,
     modules::MOD,
@@ -50,12 +54,14 @@ pub static COMMANDS: &[Command] = &[
     ps::PS,
     expression::PX,
     rd::RD,
+    search::SEARCH,
     set::SET,
     structure::STRUCT,
     sym::SYM,
     sys::SYS,
     tree::TREE,
     structure::UNION,
+    vtop::VTOP,
     whatis::WHATIS,
 ];
 

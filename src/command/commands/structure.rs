@@ -201,14 +201,14 @@ fn show(
     };
     let radix = if wanted.hex { Radix::Hex } else { Radix::Decimal };
     let size = ty.size().unwrap_or(0);
-    let mut notes = Vec::new();
+    let mut warnings = Vec::new();
     let mut values = Vec::new();
     let mut lines: Vec<Line> = Vec::new();
     let times = wanted.count.unwrap_or(1);
     for (cpu, at) in places {
         let at = VirtAddr(at.0.wrapping_sub(wanted.into));
         if !wanted.user {
-            notes.extend(console.doubt(at, &read_as(ty)));
+            warnings.extend(session.doubt(at, ty));
         }
         // A negative count is of those up to this one.
         let back = if times < 0 { times.unsigned_abs() - 1 } else { 0 };
@@ -243,12 +243,7 @@ fn show(
     }
     let document =
         if values.is_empty() { Document::Lines(lines) } else { Document::Values(values) };
-    Ok(Answer { document, notes })
-}
-
-/// What a warning calls a type: `mm_struct`, `spinlock_t`.
-fn read_as(ty: Type<'_>) -> String {
-    ty.def().name.as_deref().map_or_else(|| ty.name(), str::to_owned)
+    Ok(Answer { document, notes: Vec::new(), warnings })
 }
 
 fn define(

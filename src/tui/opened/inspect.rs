@@ -102,14 +102,9 @@ impl<'s> Builder<'s> {
             title.push_str(&format!(" <{symbol}>"));
         }
         let object = session.object(ty, at);
-        let mut warning = None;
-        if let Some(task) = session.tasks().at(at) {
-            let is_task = ty.resolved().def().name.as_deref() == Some("task_struct");
-            if is_task || ty.resolved().def().name.as_deref() == Some("thread_info") {
-                title.push_str(&format!(" {}", task.label()));
-            } else {
-                warning = Some(format!("this is the task_struct of {}", task.label()));
-            }
+        let warning = session.doubt(at, ty);
+        if let (None, Some(task)) = (&warning, session.tasks().at(at)) {
+            title.push_str(&format!(" {}", task.label()));
         }
         if ty.resolved().compound().is_some() {
             self.members(&object, 0, "", 0);
