@@ -93,7 +93,7 @@ pub(super) struct Source {
 /// Where names and types come from.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Debug {
-    /// Open the dump that is part of this program instead of a file
+    /// Open a dump that is part of this program instead of a file
     #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true,
         default_missing_value = "deadlock")]
     pub(super) demo: Option<Demo>,
@@ -124,6 +124,10 @@ pub(super) struct Debug {
 pub(super) enum Demo {
     /// A real dump of a real deadlock
     Deadlock,
+    /// Synthetic: a published case of CentOS 6 replayed, up to where nothing shows who holds it up
+    Seed,
+    /// Synthetic: the same case, in which a stack shows it
+    SeedFound,
 }
 
 /// How output looks.
@@ -222,6 +226,9 @@ mod tests {
         let Some(Action::Exec(exec)) = exec.action else { panic!("not exec") };
         assert_eq!(exec.source.debug.demo, Some(Demo::Deadlock));
         assert_eq!(exec.command, ["ps", "bt -a"]);
+        let found = parse(&["hangscope", "report", "--demo=seed-found"]).unwrap();
+        let Some(Action::Report(report)) = found.action else { panic!("not report") };
+        assert_eq!(report.source.debug.demo, Some(Demo::SeedFound));
         assert!(parse(&["hangscope", "--demo=nothing"]).is_err());
         assert!(parse(&["hangscope", "exec", "vmcore"]).is_err());
         assert!(parse(&["hangscope", "vmcore", "--screenshot", "q"]).is_err());

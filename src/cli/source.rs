@@ -8,11 +8,18 @@ use std::path::PathBuf;
 
 /// A real dump of a real deadlock; assets/README.md tells what it holds.
 static DEADLOCK: &[u8] = include_bytes!("../../assets/demo.vmcore");
+/// Synthetic dumps of a published case, and the kernel that they are of, packed with zstd;
+/// tests/seed builds them.
+static SEED: &[u8] = include_bytes!("../../assets/seed.vmcore.zst");
+static SEED_FOUND: &[u8] = include_bytes!("../../assets/seed-found.vmcore.zst");
+static SEED_KERNEL: &[u8] = include_bytes!("../../assets/seed.vmlinux.zst");
 
 /// Opens the dump, without looking for anything in it yet.
 pub(super) fn dump(dumps: &[PathBuf], debug: &Debug) -> Result<Dump, Failure> {
     let opened = match (debug.demo, dumps) {
         (Some(Demo::Deadlock), []) => Dump::from_static(DEADLOCK, "--demo"),
+        (Some(Demo::Seed), []) => Dump::from_vec(unpacked(SEED), "--demo=seed"),
+        (Some(Demo::SeedFound), []) => Dump::from_vec(unpacked(SEED_FOUND), "--demo=seed-found"),
         (Some(_), _) => return Err(Failure::Usage("either a DUMP or --demo, not both".to_owned())),
         (None, []) => {
             let message = "no dump given: hangscope DUMP, or hangscope --demo; --help tells more";
@@ -21,6 +28,11 @@ pub(super) fn dump(dumps: &[PathBuf], debug: &Debug) -> Result<Dump, Failure> {
         (None, paths) => Dump::open(paths),
     };
     opened.map_err(|error| Failure::Dump(error.to_string()))
+}
+
+/// What is part of the program is whole; of anything else there would be nothing to open.
+fn unpacked(packed: &[u8]) -> Vec<u8> {
+    zstd::stream::decode_all(packed).unwrap_or_default()
 }
 
 /// Whether what the command line names is there to be opened: what can be said at once.
@@ -39,6 +51,10 @@ pub(super) fn options(dumps: &[PathBuf], debug: &Debug) -> Options {
     Options {
         dumps: dumps.to_vec(),
         vmlinux: debug.vmlinux.clone(),
+        built_in: match debug.demo {
+            Some(Demo::Seed | Demo::SeedFound) => Some(|| unpacked(SEED_KERNEL)),
+            Some(Demo::Deadlock) | None => None,
+        },
         debug_dirs: debug.debug_dir.clone(),
         no_debuginfo: debug.no_debuginfo,
         force_debuginfo: debug.force_debuginfo,

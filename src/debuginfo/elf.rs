@@ -92,6 +92,14 @@ impl Vmlinux {
         Vmlinux::new(Bytes::map(&File::open(path)?)?)
     }
 
+    /// Reads the headers of a file that is in memory.
+    ///
+    /// # Errors
+    /// As [`Vmlinux::open`].
+    pub fn from_vec(bytes: Vec<u8>) -> Result<Vmlinux, ElfError> {
+        Vmlinux::new(Bytes::Owned(bytes))
+    }
+
     fn new(bytes: Bytes) -> Result<Vmlinux, ElfError> {
         if !bytes.starts_with(b"\x7fELF") {
             return Err(ElfError::NotElf);

@@ -10,8 +10,7 @@ pub(crate) enum Bytes {
     Mapped(memmap2::Mmap),
     /// Part of the program.
     Static(&'static [u8]),
-    /// Made up by a test.
-    #[cfg(test)]
+    /// Unpacked from bytes compiled into the program, or made up by a test.
     Owned(Vec<u8>),
 }
 
@@ -35,7 +34,6 @@ impl Deref for Bytes {
         match self {
             Bytes::Mapped(mapped) => mapped,
             Bytes::Static(bytes) => bytes,
-            #[cfg(test)]
             Bytes::Owned(bytes) => bytes,
         }
     }

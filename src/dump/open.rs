@@ -69,7 +69,19 @@ impl Dump {
     /// # Errors
     /// As [`Dump::open`].
     pub fn from_static(bytes: &'static [u8], name: &str) -> Result<Dump, OpenError> {
-        Part::open(Bytes::Static(bytes))
+        Dump::from_part(Bytes::Static(bytes), name)
+    }
+
+    /// Opens a dump that is in memory; `name` stands for it in errors.
+    ///
+    /// # Errors
+    /// As [`Dump::open`].
+    pub fn from_vec(bytes: Vec<u8>, name: &str) -> Result<Dump, OpenError> {
+        Dump::from_part(Bytes::Owned(bytes), name)
+    }
+
+    fn from_part(bytes: Bytes, name: &str) -> Result<Dump, OpenError> {
+        Part::open(bytes)
             .and_then(|part| Dump::assemble(vec![part]))
             .map_err(|why| OpenError { path: name.into(), why })
     }

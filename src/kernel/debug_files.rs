@@ -20,6 +20,8 @@ pub(super) struct DebugFiles {
     noted_build_id: OnceLock<String>,
     /// `None` when nothing outside of the dump is wanted.
     places: Option<Places>,
+    /// Gives the file where it is part of the program, and another is not named.
+    built_in: Option<fn() -> Vec<u8>>,
     kernel_offset: Option<u64>,
     stext: Option<VirtAddr>,
     vmlinux: OnceLock<Known<Found>>,
@@ -38,6 +40,7 @@ impl DebugFiles {
             identity,
             noted_build_id: OnceLock::new(),
             places: (!options.no_debuginfo).then_some(places),
+            built_in: options.built_in.filter(|_| options.vmlinux.is_none()),
             kernel_offset: info.kernel_offset(),
             stext: info.symbol("_stext"),
             vmlinux: OnceLock::new(),
@@ -67,6 +70,11 @@ impl DebugFiles {
             let places = self.places.as_ref().ok_or_else(|| {
                 Unknown::because("debug information outside of the dump is not wanted")
             })?;
+            if let Some(give) = self.built_in {
+                let vmlinux = Vmlinux::from_vec(give());
+                let vmlinux = vmlinux.map_err(|error| Unknown::because(error.to_string()))?;
+                return Ok(Found { path: "(part of this program)".into(), vmlinux, warning: None });
+            }
             places
                 .find(&self.identity())
                 .map_err(|missing| Unknown::because(missing.to_string().replace("\n", "; ")))

@@ -26,6 +26,8 @@ pub struct Options {
     pub dumps: Vec<PathBuf>,
     /// The kernel's ELF file with its symbols and types.
     pub vmlinux: Option<PathBuf>,
+    /// Gives the kernel's ELF file where it is part of the program, as that of a demo is.
+    pub built_in: Option<fn() -> Vec<u8>>,
     /// Where else to look for debug information.
     pub debug_dirs: Vec<PathBuf>,
     /// Look nowhere: use only what the dump carries.
@@ -284,7 +286,7 @@ impl Session {
             });
             Unwinding {
                 orc: Orc::new(&self.space, self.symbols(), tables.collect()),
-                saved: InactiveTaskFrame::new(self.types()),
+                saved: InactiveTaskFrame::find(self.types(), self.symbols(), &self.space),
                 stack_size: stack_size(self.types()),
             }
         })

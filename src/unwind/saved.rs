@@ -1,7 +1,9 @@
 //! Registers that lie in memory: `struct pt_regs` and `struct inactive_task_frame`.
 
 use super::{Register, Registers};
-use crate::debuginfo::Types;
+use crate::debuginfo::{Symbols, Types};
+use crate::dump::VirtAddr;
+use crate::memory::VirtualMemory;
 
 /// Bytes of a `struct pt_regs`.
 pub(super) const PT_REGS_SIZE: usize = 21 * 8;
@@ -51,14 +53,23 @@ pub(super) fn from_pt_regs(bytes: &[u8]) -> Registers {
     registers
 }
 
+/// Code of `schedule` that is searched, in bytes: it has some 3,000.
+const MAX_CODE: u64 = 16 << 10;
+
 /// Where a task that is not running has its registers, from `thread.sp` on:
 /// `struct inactive_task_frame` (arch/x86/include/asm/switch_to.h, since 4.9).
+///
+/// Before that `switch_to()` was a part of `schedule()`, which has pushed the flags and rbp (so rbp
+/// lies at `thread.sp`), and goes on behind its call of `__switch_to`. Up to 2.6.3x this place has
+/// a name, `thread_return`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct InactiveTaskFrame {
     /// Register and offset. The return address is rip's.
     members: Vec<(Register, u64)>,
     /// In bytes.
     pub(super) size: u64,
+    /// Where every task goes on, in kernels in which that is the same for all.
+    pub(super) goes_on: Option<VirtAddr>,
 }
 
 impl InactiveTaskFrame {
@@ -72,12 +83,45 @@ impl InactiveTaskFrame {
         ("ret_addr", Register::Rip),
     ];
 
-    /// As the types have it, or as it has mostly been where they do not know it.
+    /// As this kernel has it, or as it has mostly been where neither types nor code tell.
     #[must_use]
-    pub fn new(types: &Types) -> InactiveTaskFrame {
-        InactiveTaskFrame::of(types).unwrap_or_else(|| InactiveTaskFrame {
+    pub fn find(types: &Types, symbols: &Symbols, memory: &dyn VirtualMemory) -> InactiveTaskFrame {
+        InactiveTaskFrame::of(types)
+            .or_else(|| InactiveTaskFrame::within_schedule(symbols, memory))
+            .unwrap_or_else(InactiveTaskFrame::usual)
+    }
+
+    pub(super) fn usual() -> InactiveTaskFrame {
+        InactiveTaskFrame {
             members: (0..).map(|n| n * 8).zip(Self::NAMES).map(|(at, (_, r))| (r, at)).collect(),
             size: 7 * 8,
+            goes_on: None,
+        }
+    }
+
+    fn within_schedule(symbols: &Symbols, memory: &dyn VirtualMemory) -> Option<InactiveTaskFrame> {
+        let behind_call = || {
+            let target = symbols.address("__switch_to")?;
+            let functions = ["__schedule", "schedule", "context_switch"];
+            functions.iter().find_map(|name| {
+                let start = symbols.address(name)?;
+                let end = symbols.tables().next()?.end_of(start)?;
+                let len = end.offset_from(start)?.min(MAX_CODE);
+                let code = memory.read_vec(start, usize::try_from(len).ok()?).ok()?;
+                let ends =
+                    code.windows(5).zip(5u64..).filter(|(window, _)| window.first() == Some(&0xe8));
+                ends.map(|(window, end)| (window, start.plus(end))).find_map(|(window, next)| {
+                    let distance = i32::from_le_bytes(*window.last_chunk()?);
+                    let to = next.0.wrapping_add_signed(i64::from(distance));
+                    (to == target.0).then_some(next)
+                })
+            })
+        };
+        let goes_on = symbols.address("thread_return").or_else(behind_call)?;
+        Some(InactiveTaskFrame {
+            members: vec![(Register::Rbp, 0)],
+            size: 8,
+            goes_on: Some(goes_on),
         })
     }
 
@@ -88,7 +132,8 @@ impl InactiveTaskFrame {
         offset("bp").and(offset("ret_addr"))?;
         let members =
             Self::NAMES.iter().filter_map(|(name, r)| Some((*r, offset(name)?))).collect();
-        Some(InactiveTaskFrame { members, size: ty.size().filter(|size| *size <= 256)? })
+        let size = ty.size().filter(|size| *size <= 256)?;
+        Some(InactiveTaskFrame { members, size, goes_on: None })
     }
 
     /// The registers in the bytes of one.
@@ -98,6 +143,9 @@ impl InactiveTaskFrame {
             let word = usize::try_from(offset).ok().and_then(|at| bytes.get(at..)?.first_chunk());
             registers.set(register, word.map(|word| u64::from_le_bytes(*word)));
         }
+        if let Some(goes_on) = self.goes_on {
+            registers.set(Register::Rip, Some(goes_on.0));
+        }
         registers
     }
 }
@@ -105,6 +153,8 @@ impl InactiveTaskFrame {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::debuginfo::SymbolTable;
+    use crate::memory::FlatMemory;
 
     #[test]
     fn pt_regs_are_read_whole_or_their_end_alone() {
@@ -122,12 +172,39 @@ mod tests {
 
     #[test]
     fn a_sleeping_task_keeps_what_its_caller_owns() {
-        let frame = InactiveTaskFrame::new(&Types::new());
+        let frame = InactiveTaskFrame::usual();
         let bytes: Vec<u8> = (1..=7_u64).flat_map(u64::to_le_bytes).collect();
         let registers = frame.registers(&bytes);
         assert_eq!(registers.get(Register::R15), Some(1));
         assert_eq!(registers.get(Register::Rbp), Some(6));
         assert_eq!(registers.get(Register::Rip), Some(7));
         assert_eq!(registers.get(Register::Rax), None);
+    }
+
+    #[test]
+    fn before_4_9_every_task_goes_on_behind_the_call_of_switch_to() {
+        const START: u64 = 0xffff_ffff_8100_0000;
+        let mut memory = FlatMemory::new();
+        // nop; call START + 0x100; nops
+        memory.put(START, &[0x90; 0x100]).put(START + 1, &[0xe8, 0xfa, 0, 0, 0]);
+        let symbols = |extra: &[(&str, u64)]| {
+            let mut table = SymbolTable::new(None);
+            for (name, at) in [("__schedule", 0), ("__switch_to", 0x100)].iter().chain(extra) {
+                table.push(name, VirtAddr(START + at), 'T');
+            }
+            Symbols::new(table.finish(VirtAddr(START + 0x200)), Vec::new())
+        };
+        let found = InactiveTaskFrame::find(&Types::new(), &symbols(&[]), &memory);
+        let registers = found.registers(&0x1234_u64.to_le_bytes());
+        assert_eq!(registers.get(Register::Rip), Some(START + 6));
+        assert_eq!(registers.get(Register::Rbp), Some(0x1234));
+        assert_eq!(registers.get(Register::Rbx), None);
+        // Where the place has a name, that decides.
+        let named = symbols(&[("thread_return", 0x40)]);
+        let found = InactiveTaskFrame::find(&Types::new(), &named, &memory);
+        assert_eq!(found.goes_on, Some(VirtAddr(START + 0x40)));
+        let other = Symbols::default();
+        let found = InactiveTaskFrame::find(&Types::new(), &other, &memory);
+        assert_eq!(found, InactiveTaskFrame::usual());
     }
 }

@@ -57,7 +57,8 @@ impl<'d> Unwinder<'d> {
         registers.set(Register::Rsp, Some(sp.plus(layout.size).0));
         let pc = VirtAddr(registers.get(Register::Rip).unwrap_or(0));
         // A task that has never run returns to the start of ret_from_fork, which called nothing.
-        let exact = self.symbols.resolve(pc).is_some_and(|at| at.offset == 0);
+        let starts = || self.symbols.resolve(pc).is_some_and(|at| at.offset == 0);
+        let exact = layout.goes_on.is_none() && starts();
         let kind = if exact { FrameKind::Exception } else { FrameKind::Call };
         self.trace(At { frame: Frame::with(kind, registers, None), exact }, stack)
     }

@@ -82,7 +82,7 @@ impl Machine {
 
     fn sleeping(&self, sp: u64) -> Trace {
         let orc = Orc::new(&self.memory, &self.symbols, Vec::new());
-        let layout = InactiveTaskFrame::new(&crate::debuginfo::Types::new());
+        let layout = InactiveTaskFrame::usual();
         Unwinder::new(&orc, &self.symbols, &self.memory).sleeping(VirtAddr(sp), &layout, None)
     }
 }

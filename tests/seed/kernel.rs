@@ -25,7 +25,7 @@ impl Kernel {
         let (text, rodata) = (section(".text"), section(".rodata"));
         let symbols = Symbols::new(vmlinux.symbols(0).unwrap(), Vec::new());
         let mut types = Types::new();
-        types.add(Box::new(Dwarf::new(&vmlinux, 0).unwrap().types()));
+        types.add(Box::new(Dwarf::new(&vmlinux, 0, 0).unwrap()));
         Kernel { symbols, types, text, rodata }
     }
 
