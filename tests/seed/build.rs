@@ -25,7 +25,8 @@ struct Dir(PathBuf);
 
 impl Dir {
     fn new(name: &str) -> Dir {
-        let dir = std::env::temp_dir().join(format!("hangscope-seed-{}-{name}", std::process::id()));
+        let dir =
+            std::env::temp_dir().join(format!("hangscope-seed-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         Dir(dir)
     }
@@ -43,7 +44,8 @@ const VARIANTS: [(Variant, &str); 2] =
 /// Compiles the kernel. The compiler's version shows in its debug information, not in its layouts.
 fn compile(to: &Path) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/seed/build.sh");
-    let done = Command::new("bash").arg(script).arg(to).output().expect("bash, gcc and ld are needed");
+    let done =
+        Command::new("bash").arg(script).arg(to).output().expect("bash, gcc and ld are needed");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
@@ -62,7 +64,10 @@ fn the_dumps_of_the_program_are_those_that_the_figures_give() {
         if std::env::var_os("SEED_WRITE").is_some() {
             pack(name, &built);
         }
-        assert!(built == unpacked(name), "{name} is not what tests/seed builds: SEED_WRITE=1 cargo test --test seed");
+        assert!(
+            built == unpacked(name),
+            "{name} is not what tests/seed builds: SEED_WRITE=1 cargo test --test seed"
+        );
     }
 }
 

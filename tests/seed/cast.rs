@@ -1,9 +1,11 @@
 //! Who is on the machine. Tasks, addresses and CPUs of the figures are literal; the others fill the machine up to the
 //! numbers of the figures: 94 in UN, 43 in RU, 2,468 in IN.
 
+use std::collections::HashMap;
+
 /// What a task is doing, and so what is on its stack.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Chain {
+pub(crate) enum Chain {
     /// A process asleep in a system call: its number, and the functions after `system_call`.
     Calls(u64, &'static [&'static str]),
     /// As [`Chain::Calls`], but it may run and is not on a CPU.
@@ -27,13 +29,13 @@ pub enum Chain {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Mode {
+pub(crate) enum Mode {
     Read,
     Write,
 }
 
 impl Mode {
-    pub fn slow_path(self) -> &'static [&'static str] {
+    pub(crate) fn slow_path(self) -> &'static [&'static str] {
         match self {
             Mode::Read => &["rwsem_down_read_failed"],
             Mode::Write => &["rwsem_down_write_failed"],
@@ -42,7 +44,7 @@ impl Mode {
 }
 
 impl Chain {
-    pub fn state(&self) -> &'static str {
+    pub(crate) fn state(&self) -> &'static str {
         match self {
             Chain::Calls(..) | Chain::Thread(_) | Chain::Kthreadd => "IN",
             Chain::Mprotect | Chain::Fault | Chain::Maps | Chain::Cmdline => "UN",
@@ -51,78 +53,84 @@ impl Chain {
     }
 
     /// Whether it is the current task of its CPU, and not the idle one.
-    pub fn on_cpu(&self) -> bool {
+    pub(crate) fn on_cpu(&self) -> bool {
         matches!(
             self,
-            Chain::FaultSpin(_) | Chain::WorkSpin(_) | Chain::Reclaim | Chain::UserMode | Chain::Panic
+            Chain::FaultSpin(_)
+                | Chain::WorkSpin(_)
+                | Chain::Reclaim
+                | Chain::UserMode
+                | Chain::Panic
         )
     }
 }
 
-const FUTEX: Chain = Chain::Calls(202, &["sys_futex", "do_futex", "futex_wait", "futex_wait_queue_me"]);
+const FUTEX: Chain =
+    Chain::Calls(202, &["sys_futex", "do_futex", "futex_wait", "futex_wait_queue_me"]);
 const EPOLL: Chain = Chain::Calls(232, &["sys_epoll_wait", "ep_poll", "schedule_hrtimeout_range"]);
 const NAP: Chain = Chain::Calls(35, &["sys_nanosleep", "hrtimer_nanosleep", "do_nanosleep"]);
 const WAIT: Chain = Chain::Calls(61, &["sys_wait4", "do_wait"]);
-const PIPE: Chain = Chain::Calls(0, &["sys_read", "vfs_read", "do_sync_read", "pipe_read", "pipe_wait"]);
+const PIPE: Chain =
+    Chain::Calls(0, &["sys_read", "vfs_read", "do_sync_read", "pipe_read", "pipe_wait"]);
 const WORKER: Chain = Chain::Thread(&["worker_thread"]);
 
 #[derive(Clone, Debug)]
-pub struct Task {
-    pub pid: u32,
-    pub tgid: u32,
-    pub comm: String,
-    pub cpu: u32,
-    pub at: u64,
-    pub stack: u64,
+pub(crate) struct Task {
+    pub(crate) pid: u32,
+    pub(crate) tgid: u32,
+    pub(crate) comm: String,
+    pub(crate) cpu: u32,
+    pub(crate) at: u64,
+    pub(crate) stack: u64,
     /// Its parent and the leader of its process.
-    pub parent: u64,
-    pub leader: u64,
+    pub(crate) parent: u64,
+    pub(crate) leader: u64,
     /// Position in the list of processes; none for kernel threads.
-    pub process: Option<usize>,
-    pub chain: Chain,
+    pub(crate) process: Option<usize>,
+    pub(crate) chain: Chain,
     /// The `mm_struct` whose mmap_sem it waits for.
-    pub waits_for: Option<u64>,
+    pub(crate) waits_for: Option<u64>,
     /// When it last ran, before the dump.
-    pub slept_ms: u64,
+    pub(crate) slept_ms: u64,
     /// A word that an earlier call left on its stack.
-    pub left_over: Option<u64>,
+    pub(crate) left_over: Option<u64>,
     /// Whether an NMI stopped it on its CPU.
-    pub stopped: bool,
-    pub user_rip: u64,
-    pub user_rsp: u64,
+    pub(crate) stopped: bool,
+    pub(crate) user_rip: u64,
+    pub(crate) user_rsp: u64,
     ppid: u32,
 }
 
 impl Task {
     /// Idle tasks but for the first are on no list.
-    pub fn on_list(&self) -> bool {
+    pub(crate) fn on_list(&self) -> bool {
         self.pid != 0 || self.cpu == 0
     }
 
-    pub fn mode(&self) -> Mode {
+    pub(crate) fn mode(&self) -> Mode {
         if self.chain == Chain::Mprotect { Mode::Write } else { Mode::Read }
     }
 }
 
 /// A process's memory.
 #[derive(Clone, Debug)]
-pub struct Process {
-    pub tgid: u32,
-    pub mm: u64,
+pub(crate) struct Process {
+    pub(crate) tgid: u32,
+    pub(crate) mm: u64,
     /// Its leader's task_struct.
-    pub leader: u64,
-    pub threads: u32,
-    pub vsz_kib: u64,
-    pub rss_kib: u64,
+    pub(crate) leader: u64,
+    pub(crate) threads: u32,
+    pub(crate) vsz_kib: u64,
+    pub(crate) rss_kib: u64,
     /// How many have its mmap_sem for reading.
-    pub readers: u64,
+    pub(crate) readers: u64,
     /// `mmap_sem.wait_lock.slock`: free.
-    pub wait_lock: u32,
+    pub(crate) wait_lock: u32,
 }
 
 const TOTAL: usize = 2605;
 /// The address space of the figures.
-pub const MM: u64 = 0xffff_8805_bdec_2780;
+pub(crate) const MM: u64 = 0xffff_8805_bdec_2780;
 const SEMAPHORE: u64 = 0xffff_8805_bdec_27e8;
 
 struct Cast {
@@ -131,7 +139,7 @@ struct Cast {
 }
 
 /// Everybody, by pid, and their processes. `init_task` is where the first idle task lies.
-pub fn cast(init_task: u64) -> (Vec<Process>, Vec<Task>) {
+pub(crate) fn cast(init_task: u64) -> (Vec<Process>, Vec<Task>) {
     let mut cast = Cast { tasks: Vec::new(), processes: Vec::new() };
     cast.kernel_threads(init_task);
     cast.daemons();
@@ -178,12 +186,28 @@ impl Cast {
         let mm = 0xffff_8806_8000_0000 + self.processes.len() as u64 * 0x580;
         let turns = (tgid.wrapping_mul(40_503) >> 4) & 0xffff;
         let wait_lock = turns << 16 | turns;
-        self.processes.push(Process { tgid, mm, leader: 0, threads: 0, vsz_kib, rss_kib, readers: 0, wait_lock });
+        self.processes.push(Process {
+            tgid,
+            mm,
+            leader: 0,
+            threads: 0,
+            vsz_kib,
+            rss_kib,
+            readers: 0,
+            wait_lock,
+        });
         mm
     }
 
     /// A process of one thread.
-    fn single(&mut self, pid: u32, ppid: u32, comm: &str, (vsz, rss): (u64, u64), chain: Chain) -> &mut Task {
+    fn single(
+        &mut self,
+        pid: u32,
+        ppid: u32,
+        comm: &str,
+        (vsz, rss): (u64, u64),
+        chain: Chain,
+    ) -> &mut Task {
         self.process(pid, vsz, rss);
         self.add(pid, pid, ppid, comm, chain)
     }
@@ -211,7 +235,17 @@ impl Cast {
                 pid += 1;
             }
         }
-        for name in ["cgroup", "khelper", "netns", "async/mgr", "pm", "kacpid", "kacpi_notify", "md/0", "ext4-dio-unwrit"] {
+        for name in [
+            "cgroup",
+            "khelper",
+            "netns",
+            "async/mgr",
+            "pm",
+            "kacpid",
+            "kacpi_notify",
+            "md/0",
+            "ext4-dio-unwrit",
+        ] {
             self.add(pid, pid, 2, name, WORKER);
             pid += 1;
         }
@@ -243,7 +277,13 @@ impl Cast {
             self.add(pid, 1033, 1, "rsyslogd", if pid == 1033 { EPOLL } else { FUTEX });
         }
         for pid in 5428..5434 {
-            self.single(pid, 5427, "zabbix_agentd", (58_100, 1_520), if pid % 2 == 0 { NAP } else { EPOLL });
+            self.single(
+                pid,
+                5427,
+                "zabbix_agentd",
+                (58_100, 1_520),
+                if pid % 2 == 0 { NAP } else { EPOLL },
+            );
         }
     }
 
@@ -253,17 +293,33 @@ impl Cast {
         self.processes.last_mut().unwrap().mm = MM;
         self.processes.last_mut().unwrap().readers = 1;
         self.processes.last_mut().unwrap().wait_lock = 0x016b_016b;
-        self.java(30364, 30364..30540, &[(30388, Chain::FaultSpin(0x66ce)), (30413, Chain::Mprotect), (30422, Chain::Fault)]);
+        self.java(
+            30364,
+            30364..30540,
+            &[(30388, Chain::FaultSpin(0x66ce)), (30413, Chain::Mprotect), (30422, Chain::Fault)],
+        );
         self.java(30364, 30900..30904, &[]);
 
         self.process(30553, 9_334_548, 1_036_756);
         self.processes.last_mut().unwrap().readers = 1;
-        self.java(30553, 30553..30760, &[(30590, Chain::FaultSpin(0x66cf)), (30601, Chain::Mprotect), (30608, Chain::Fault)]);
+        self.java(
+            30553,
+            30553..30760,
+            &[(30590, Chain::FaultSpin(0x66cf)), (30601, Chain::Mprotect), (30608, Chain::Fault)],
+        );
         self.faults(30553, 30620..30646);
 
         self.process(1402, 12_871_204, 4_250_020);
         self.processes.last_mut().unwrap().readers = 2;
-        self.java(1402, 1402..1690, &[(1514, Chain::FaultSpin(0x66cd)), (1468, Chain::FaultSpin(0x66d1)), (1530, Chain::Mprotect)]);
+        self.java(
+            1402,
+            1402..1690,
+            &[
+                (1514, Chain::FaultSpin(0x66cd)),
+                (1468, Chain::FaultSpin(0x66d1)),
+                (1530, Chain::Mprotect),
+            ],
+        );
         self.faults(1402, 1540..1576);
 
         self.process(2188, 7_402_116, 2_811_440);
@@ -271,7 +327,9 @@ impl Cast {
         self.java(2188, 2188..2390, &[(2210, Chain::FaultSpin(0x66d0)), (2230, Chain::Mprotect)]);
         self.faults(2188, 2240..2259);
 
-        let mm = |cast: &Cast, tgid| cast.processes.iter().find(|process| process.tgid == tgid).unwrap().mm;
+        let mm = |cast: &Cast, tgid| {
+            cast.processes.iter().find(|process| process.tgid == tgid).unwrap().mm
+        };
         let (java, other) = (mm(self, 30553), mm(self, 1402));
         self.single(31840, 5427, "pidof", (6_604, 3_180), Chain::Cmdline).waits_for = Some(java);
         self.single(31856, 5427, "pidof", (6_604, 3_200), Chain::Cmdline).waits_for = Some(java);
@@ -292,7 +350,10 @@ impl Cast {
                 7 => NAP,
                 _ => FUTEX,
             };
-            let chain = named.iter().find(|(named, _)| *named == pid).map_or(usual, |(_, chain)| chain.clone());
+            let chain = named
+                .iter()
+                .find(|(named, _)| *named == pid)
+                .map_or(usual, |(_, chain)| chain.clone());
             let ppid = if pid == tgid { 1 } else { tgid };
             let waits = matches!(chain, Chain::Mprotect | Chain::Fault).then_some(mm);
             self.add(pid, tgid, ppid, "java", chain).waits_for = waits;
@@ -310,12 +371,15 @@ impl Cast {
 
     /// More of the same, up to the number of tasks.
     fn fill(&mut self) {
-        for (tgid, end) in [(3101, 3420), (7200, 7480), (12011, 12290), (18500, 18790), (22040, 22400)] {
+        for (tgid, end) in
+            [(3101, 3420), (7200, 7480), (12011, 12290), (18500, 18790), (22040, 22400)]
+        {
             self.process(tgid, 6_102_400 + u64::from(tgid), 1_440_000 + u64::from(tgid) * 4);
             let room = u32::try_from(TOTAL - self.tasks.len()).unwrap();
             self.java(tgid, tgid..end.min(tgid + room), &[]);
         }
-        let runs = &["sys_read", "vfs_read", "do_sync_read", "generic_file_aio_read", "__cond_resched"];
+        let runs =
+            &["sys_read", "vfs_read", "do_sync_read", "generic_file_aio_read", "__cond_resched"];
         self.change(3140, 6, Chain::Runnable(0, runs));
         self.change(3155, 6, Chain::UserMode);
         assert_eq!(self.tasks.len(), TOTAL);
@@ -327,7 +391,10 @@ impl Cast {
     }
 
     fn by_pid(&mut self, pid: u32) -> &mut Task {
-        self.tasks.iter_mut().find(|task| task.pid == pid).unwrap_or_else(|| panic!("no task {pid}"))
+        self.tasks
+            .iter_mut()
+            .find(|task| task.pid == pid)
+            .unwrap_or_else(|| panic!("no task {pid}"))
     }
 
     /// What the figures say of single tasks.
@@ -372,25 +439,28 @@ impl Cast {
                 task.slept_ms = 121_000 + task.slept_ms % 60_000;
             }
         }
-        for task in self.tasks.iter_mut().filter(|task| task.chain == Chain::Mprotect && task.pid != 30413) {
+        for task in
+            self.tasks.iter_mut().filter(|task| task.chain == Chain::Mprotect && task.pid != 30413)
+        {
             task.slept_ms = 183_000;
         }
-        let busy: Vec<u32> = self.tasks.iter().filter(|task| task.chain.on_cpu()).map(|task| task.cpu).collect();
+        let busy: Vec<u32> =
+            self.tasks.iter().filter(|task| task.chain.on_cpu()).map(|task| task.cpu).collect();
         for task in self.tasks.iter_mut().filter(|task| task.chain == Chain::Idle) {
             task.stopped = !busy.contains(&task.cpu);
         }
     }
 
     fn relatives(&mut self) {
-        let at = |tasks: &[Task], pid: u32| tasks.iter().find(|task| task.pid == pid).map_or(0, |task| task.at);
-        let tasks = self.tasks.clone();
+        let by_pid: HashMap<u32, u64> =
+            self.tasks.iter().rev().map(|task| (task.pid, task.at)).collect();
+        let at = |pid: u32| by_pid.get(&pid).copied().unwrap_or(0);
         for task in &mut self.tasks {
-            let leader = if task.pid == 0 { task.at } else { at(&tasks, task.tgid) };
-            (task.parent, task.leader) = (at(&tasks, task.ppid), leader);
+            let leader = if task.pid == 0 { task.at } else { at(task.tgid) };
+            (task.parent, task.leader) = (at(task.ppid), leader);
         }
         for process in &mut self.processes {
-            process.leader = at(&tasks, process.tgid);
+            process.leader = at(process.tgid);
         }
     }
-
 }

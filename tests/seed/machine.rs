@@ -9,11 +9,12 @@ use super::cast::{Chain, Mode, Process, Task, cast};
 use super::kernel::Kernel;
 use super::memory::{DIRECT, Memory, note, physical};
 use super::stack::{Run, STACK};
-use std::collections::HashMap;
 use iced_x86::Register::{R8, R12, R13, R14, R15, RAX, RBP, RBX, RCX, RDI, RDX, RSI};
+use std::collections::{BTreeMap, HashMap};
 
 /// What stands in the dump's own words for what it is.
-pub const SYNTHETIC: &str = "a replay of a published case, built by hangscope's own tests; no machine's memory";
+pub(crate) const SYNTHETIC: &str =
+    "a replay of a published case, built by hangscope's own tests; no machine's memory";
 /// `zone->lru_lock` of the zone at ZONE: ticket 66cc is served, 66d4 is the next one to be given out.
 const LRU_LOCK: u64 = 0xffff_8800_0002_b2c0;
 const ZONE: u64 = 0xffff_8800_0002_2e80;
@@ -32,7 +33,7 @@ const NMI_STACK_TOP: u64 = 0x8000;
 
 /// Which of the two dumps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Variant {
+pub(crate) enum Variant {
     /// Nothing shows who holds the spinlock.
     Unknown,
     /// kswapd0 on CPU 4 has taken it and not given it back.
@@ -42,7 +43,8 @@ pub enum Variant {
 /// Where a CPU's per-CPU area lies: CPUs 0 to 7 and 16 to 23 are of node 0.
 fn per_cpu(cpu: u32) -> u64 {
     let place = u64::from(cpu % 8 + cpu / 16 * 8);
-    let start = if cpu / 8 % 2 == 0 { 0xffff_8800_2820_0000 } else { 0xffff_8810_7880_0000 };
+    let second = matches!(cpu, 8..16 | 24..32);
+    let start = if second { 0xffff_8810_7880_0000 } else { 0xffff_8800_2820_0000 };
     start + 0x2_0000 * place
 }
 
@@ -56,8 +58,13 @@ struct Machine<'k> {
 }
 
 /// The dump as an ELF core.
-pub fn build(kernel: &Kernel, variant: Variant) -> Vec<u8> {
-    let mut machine = Machine { kernel, memory: Memory::default(), notes: vec![Vec::new(); CPUS as usize], waiters: HashMap::new() };
+pub(crate) fn build(kernel: &Kernel, variant: Variant) -> Vec<u8> {
+    let mut machine = Machine {
+        kernel,
+        memory: Memory::default(),
+        notes: vec![Vec::new(); CPUS as usize],
+        waiters: HashMap::new(),
+    };
     let (processes, tasks) = cast(kernel.symbol("init_task"));
     machine.image();
     machine.page_tables();
@@ -137,7 +144,8 @@ impl Machine<'_> {
         }
         self.put64("mm_struct", mm, "owner", process.leader);
         self.put64("mm_struct", mm, "task_size", 0x7fff_ffff_f000);
-        let list = self.at("mm_struct", mm, "mmap_sem") + self.kernel.offset("rw_semaphore", "wait_list");
+        let list =
+            self.at("mm_struct", mm, "mmap_sem") + self.kernel.offset("rw_semaphore", "wait_list");
         self.memory.link(&[list]);
     }
 
@@ -164,7 +172,10 @@ impl Machine<'_> {
             ("thread.sp", sp),
             ("thread.sp0", task.stack + STACK),
             ("se.exec_start", UPTIME * 1_000_000_000 - task.slept_ms * 1_000_000),
-            ("sched_info.last_arrival", UPTIME * 1_000_000_000 - task.slept_ms * 1_000_000 - 40_000),
+            (
+                "sched_info.last_arrival",
+                UPTIME * 1_000_000_000 - task.slept_ms * 1_000_000 - 40_000,
+            ),
         ] {
             self.put64("task_struct", at, path, value);
         }
@@ -186,7 +197,12 @@ impl Machine<'_> {
         self.memory.put(comm, task.comm.as_bytes());
         self.put64("thread_info", task.stack, "task", at);
         self.put32("thread_info", task.stack, "cpu", task.cpu);
-        self.put64("thread_info", task.stack, "addr_limit", if kernel_thread { u64::MAX } else { 0x7fff_ffff_f000 });
+        self.put64(
+            "thread_info",
+            task.stack,
+            "addr_limit",
+            if kernel_thread { u64::MAX } else { 0x7fff_ffff_f000 },
+        );
     }
 
     /// What is on the task's stack, and on those of its CPU if it runs; gives `thread.sp`.
@@ -276,7 +292,16 @@ impl Machine<'_> {
             }
             Chain::Cmdline => {
                 user.system_call(memory, top, 0);
-                user.calls(memory, &["sys_read", "vfs_read", "proc_info_read", "proc_pid_cmdline", "access_process_vm"]);
+                user.calls(
+                    memory,
+                    &[
+                        "sys_read",
+                        "vfs_read",
+                        "proc_info_read",
+                        "proc_pid_cmdline",
+                        "access_process_vm",
+                    ],
+                );
                 user.set(R13, task.waits_for.unwrap());
                 user.call(memory, "call_rwsem_down_read_failed");
                 waiter(memory, &mut user, Mode::Read)
@@ -292,11 +317,30 @@ impl Machine<'_> {
                 user.set(R14, 6);
                 user.set(R15, 0x7fb2_c000_1000);
                 user.local(memory, 0x108, semaphore);
-                user.calls(memory, &["handle_mm_fault", "handle_pte_fault", "alloc_pages_vma", "__alloc_pages_nodemask"]);
+                user.calls(
+                    memory,
+                    &[
+                        "handle_mm_fault",
+                        "handle_pte_fault",
+                        "alloc_pages_vma",
+                        "__alloc_pages_nodemask",
+                    ],
+                );
                 user.call(memory, "get_page_from_freelist");
                 user.set(RBX, ZONE);
-                user.calls(memory, &["zone_reclaim", "shrink_slab", "shrink_icache_memory", "invalidate_mapping_pages"]);
-                user.calls(memory, &["__pagevec_release", "lru_add_drain", "____pagevec_lru_deactivate"]);
+                user.calls(
+                    memory,
+                    &[
+                        "zone_reclaim",
+                        "shrink_slab",
+                        "shrink_icache_memory",
+                        "invalidate_mapping_pages",
+                    ],
+                );
+                user.calls(
+                    memory,
+                    &["__pagevec_release", "lru_add_drain", "____pagevec_lru_deactivate"],
+                );
                 self.spin(user, task, *ticket)
             }
             Chain::WorkSpin(ticket) => {
@@ -368,7 +412,10 @@ impl Machine<'_> {
         let sp = run.get(iced_x86::Register::RSP);
         memory.touch(top - 4096, 4096);
         run.exception(memory, top, "nmi", u64::MAX);
-        run.calls(memory, &["do_nmi", "notify_die", "atomic_notifier_call_chain", "notifier_call_chain"]);
+        run.calls(
+            memory,
+            &["do_nmi", "notify_die", "atomic_notifier_call_chain", "notifier_call_chain"],
+        );
         run.call(memory, "crash_nmi_callback");
         run.rflags = 0x46;
         run.at(0xffff_ffff_8103_0096);
@@ -378,13 +425,20 @@ impl Machine<'_> {
 
     /// The list of processes, and each process's list of threads.
     fn lists(&mut self, tasks: &[Task]) {
-        let processes: Vec<u64> = tasks.iter().filter(|task| task.leader == task.at && task.on_list()).map(|task| task.at).collect();
+        let processes: Vec<u64> = tasks
+            .iter()
+            .filter(|task| task.leader == task.at && task.on_list())
+            .map(|task| task.at)
+            .collect();
         let offset = self.kernel.offset("task_struct", "tasks");
         self.memory.link(&processes.iter().map(|at| at + offset).collect::<Vec<_>>());
         let offset = self.kernel.offset("task_struct", "thread_group");
-        for leader in tasks.iter().filter(|task| task.leader == task.at) {
-            let threads = tasks.iter().filter(|task| task.leader == leader.at);
-            self.memory.link(&threads.map(|task| task.at + offset).collect::<Vec<_>>());
+        let mut threads: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+        for task in tasks {
+            threads.entry(task.leader).or_default().push(task.at + offset);
+        }
+        for threads in threads.values() {
+            self.memory.link(threads);
         }
     }
 
@@ -392,7 +446,8 @@ impl Machine<'_> {
     fn semaphores(&mut self, processes: &[Process], tasks: &[Task]) {
         for process in processes {
             // Who came first waits longest.
-            let mut waiters: Vec<&Task> = tasks.iter().filter(|task| task.waits_for == Some(process.mm)).collect();
+            let mut waiters: Vec<&Task> =
+                tasks.iter().filter(|task| task.waits_for == Some(process.mm)).collect();
             waiters.sort_by_key(|task| (std::cmp::Reverse(task.slept_ms), task.pid));
             let semaphore = self.at("mm_struct", process.mm, "mmap_sem");
             let list = self.at("rw_semaphore", semaphore, "wait_list");
@@ -432,17 +487,24 @@ impl Machine<'_> {
     }
 
     fn cpus(&mut self, tasks: &[Task]) {
-        for name in ["cpu_possible_bits", "cpu_online_bits", "cpu_present_bits", "cpu_active_bits"] {
+        for name in ["cpu_possible_bits", "cpu_online_bits", "cpu_present_bits", "cpu_active_bits"]
+        {
             self.memory.put32(self.kernel.symbol(name), u32::MAX);
         }
-        let (offsets, runqueues) = (self.kernel.symbol("__per_cpu_offset"), self.kernel.symbol("per_cpu__runqueues"));
+        let (offsets, runqueues) =
+            (self.kernel.symbol("__per_cpu_offset"), self.kernel.symbol("per_cpu__runqueues"));
         for cpu in 0..CPUS {
             let base = per_cpu(cpu);
             self.memory.put64(offsets + 8 * u64::from(cpu), base);
             let on = |task: &&Task| task.cpu == cpu;
-            let idle = tasks.iter().filter(on).find(|task| matches!(task.chain, Chain::Idle)).unwrap();
+            let idle =
+                tasks.iter().filter(on).find(|task| matches!(task.chain, Chain::Idle)).unwrap();
             let current = tasks.iter().filter(on).find(|task| task.chain.on_cpu()).unwrap_or(idle);
-            let running = tasks.iter().filter(on).filter(|task| task.pid != 0 && task.chain.state() == "RU").count();
+            let running = tasks
+                .iter()
+                .filter(on)
+                .filter(|task| task.pid != 0 && task.chain.state() == "RU")
+                .count();
             let queue = base + runqueues;
             self.memory.touch(queue, self.kernel.size("rq"));
             self.put64("rq", queue, "curr", current.at);
@@ -459,7 +521,9 @@ impl Machine<'_> {
     fn system(&mut self) {
         let symbol = |name: &str| self.kernel.symbol(name);
         let uts = self.at("uts_namespace", symbol("init_uts_ns"), "name");
-        for (place, text) in (0u64..).zip(["Linux", "synthetic", RELEASE, VERSION, "x86_64", "(none)"]) {
+        for (place, text) in
+            (0u64..).zip(["Linux", "synthetic", RELEASE, VERSION, "x86_64", "(none)"])
+        {
             self.memory.put(uts + 65 * place, text.as_bytes());
         }
         let jiffies = (1u64 << 32) - 300 * HZ + UPTIME * HZ;
@@ -485,7 +549,17 @@ impl Machine<'_> {
             }
         }
         let (array, names) = (symbol("task_state_array"), symbol("task_state_names"));
-        let states = ["R (running)", "S (sleeping)", "D (disk sleep)", "T (stopped)", "t (tracing stop)", "Z (zombie)", "X (dead)", "x (dead)", "W (waking)"];
+        let states = [
+            "R (running)",
+            "S (sleeping)",
+            "D (disk sleep)",
+            "T (stopped)",
+            "t (tracing stop)",
+            "Z (zombie)",
+            "X (dead)",
+            "x (dead)",
+            "W (waking)",
+        ];
         for (place, name) in (0u64..).zip(states) {
             self.memory.put(names + 32 * place, name.as_bytes());
             self.memory.put64(array + 8 * place, names + 32 * place);
@@ -566,6 +640,9 @@ fn log_lines() -> Vec<(u8, u64, String)> {
         " [<ffffffff8109aef6>] ? kthread+0x96/0xa0",
         " [<ffffffff8100c20a>] ? child_rip+0x2a/0x40",
     ];
-    lines.extend(hung.iter().map(|line| (if line.starts_with("Kernel") { 0 } else { 3 }, end, (*line).to_owned())));
+    lines.extend(
+        hung.iter()
+            .map(|line| (if line.starts_with("Kernel") { 0 } else { 3 }, end, (*line).to_owned())),
+    );
     lines
 }

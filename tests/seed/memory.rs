@@ -4,52 +4,55 @@ use super::kernel::IMAGE;
 use std::collections::BTreeMap;
 
 /// Where 2.6.32 maps all memory.
-pub const DIRECT: u64 = 0xffff_8800_0000_0000;
+pub(crate) const DIRECT: u64 = 0xffff_8800_0000_0000;
 const PAGE: u64 = 4096;
 /// A run of zeroes as long as this is left to the reader of the core to fill in.
 const BLOCK: usize = 256;
 
 /// Pages by their number. What is read as zero may or may not have a page.
 #[derive(Clone, Default)]
-pub struct Memory {
+pub(crate) struct Memory {
     pages: BTreeMap<u64, Vec<u8>>,
 }
 
-pub fn physical(at: u64) -> u64 {
-    if at >= IMAGE { at - IMAGE } else { at.checked_sub(DIRECT).unwrap_or_else(|| panic!("{at:x} is not the kernel's")) }
+pub(crate) fn physical(at: u64) -> u64 {
+    if at >= IMAGE {
+        at - IMAGE
+    } else {
+        at.checked_sub(DIRECT).unwrap_or_else(|| panic!("{at:x} is not the kernel's"))
+    }
 }
 
 impl Memory {
-    pub fn put(&mut self, at: u64, bytes: &[u8]) {
-        for (at, byte) in (physical(at)..).zip(bytes) {
+    pub(crate) fn put(&mut self, at: u64, bytes: &[u8]) {
+        let (mut at, mut rest) = (physical(at), bytes);
+        while !rest.is_empty() {
             let page = self.pages.entry(at / PAGE).or_insert_with(|| vec![0; 4096]);
-            page[usize::try_from(at % PAGE).unwrap()] = *byte;
+            let start = usize::try_from(at % PAGE).unwrap();
+            let (now, later) = rest.split_at(rest.len().min(4096 - start));
+            page[start..start + now.len()].copy_from_slice(now);
+            at += now.len() as u64;
+            rest = later;
         }
     }
 
-    pub fn put32(&mut self, at: u64, value: u32) {
+    pub(crate) fn put32(&mut self, at: u64, value: u32) {
         self.put(at, &value.to_le_bytes());
     }
 
-    pub fn put64(&mut self, at: u64, value: u64) {
+    pub(crate) fn put64(&mut self, at: u64, value: u64) {
         self.put(at, &value.to_le_bytes());
     }
 
     /// Makes the pages of a range part of the dump, be they zero.
-    pub fn touch(&mut self, at: u64, len: u64) {
+    pub(crate) fn touch(&mut self, at: u64, len: u64) {
         for number in physical(at) / PAGE..(physical(at) + len).div_ceil(PAGE) {
             self.pages.entry(number).or_insert_with(|| vec![0; 4096]);
         }
     }
 
-    pub fn get64(&self, at: u64) -> u64 {
-        let at = physical(at);
-        let start = usize::try_from(at % PAGE).unwrap();
-        self.pages.get(&(at / PAGE)).map_or(0, |page| u64::from_le_bytes(page[start..start + 8].try_into().unwrap()))
-    }
-
     /// Links list heads into a circle, in this order.
-    pub fn link(&mut self, nodes: &[u64]) {
+    pub(crate) fn link(&mut self, nodes: &[u64]) {
         for (node, next) in nodes.iter().zip(nodes.iter().cycle().skip(1)) {
             self.put64(*node, *next);
             self.put64(next + 8, *node);
@@ -57,7 +60,7 @@ impl Memory {
     }
 
     /// As an ELF core. Of each page only the blocks that are not zero are in the file.
-    pub fn core(&self, notes: &[u8]) -> Vec<u8> {
+    pub(crate) fn core(&self, notes: &[u8]) -> Vec<u8> {
         let mut pieces: Vec<Piece> = Vec::new();
         for (number, page) in &self.pages {
             for (block, bytes) in (0u64..).zip(page.chunks(BLOCK)) {
@@ -65,7 +68,9 @@ impl Memory {
                 let zero = bytes.iter().all(|byte| *byte == 0);
                 match pieces.last_mut() {
                     Some(last) if last.at + last.len == at && zero => last.len += BLOCK as u64,
-                    Some(last) if last.at + last.len == at && last.len == last.data.len() as u64 => {
+                    Some(last)
+                        if last.at + last.len == at && last.len == last.data.len() as u64 =>
+                    {
                         last.data.extend(bytes);
                         last.len += BLOCK as u64;
                     }
@@ -122,9 +127,10 @@ struct Piece {
 }
 
 /// An ELF note.
-pub fn note(owner: &str, kind: u32, data: &[u8]) -> Vec<u8> {
+pub(crate) fn note(owner: &str, kind: u32, data: &[u8]) -> Vec<u8> {
     let mut note = Vec::new();
-    for word in [u32::try_from(owner.len() + 1).unwrap(), u32::try_from(data.len()).unwrap(), kind] {
+    for word in [u32::try_from(owner.len() + 1).unwrap(), u32::try_from(data.len()).unwrap(), kind]
+    {
         note.extend(word.to_le_bytes());
     }
     note.extend(owner.as_bytes());

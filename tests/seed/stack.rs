@@ -5,51 +5,65 @@ use super::memory::Memory;
 use iced_x86::Register::{self, R12, R13, R14, R15, RBP, RBX, RSP};
 
 /// `THREAD_SIZE` of 2.6.32.
-pub const STACK: u64 = 8192;
+pub(crate) const STACK: u64 = 8192;
 /// Of a process in user mode.
-pub const USER_CS: u64 = 0x33;
-pub const USER_SS: u64 = 0x2b;
+pub(crate) const USER_CS: u64 = 0x33;
+pub(crate) const USER_SS: u64 = 0x2b;
 
 /// The order of `struct pt_regs`.
 const PT_REGS: [Register; 15] = [
-    R15, R14, R13, R12, RBP, RBX,
-    Register::R11, Register::R10, Register::R9, Register::R8,
-    Register::RAX, Register::RCX, Register::RDX, Register::RSI, Register::RDI,
+    R15,
+    R14,
+    R13,
+    R12,
+    RBP,
+    RBX,
+    Register::R11,
+    Register::R10,
+    Register::R9,
+    Register::R8,
+    Register::RAX,
+    Register::RCX,
+    Register::RDX,
+    Register::RSI,
+    Register::RDI,
 ];
 
 /// The registers of a CPU that runs kernel code, and where it is.
 #[derive(Clone)]
-pub struct Run<'k> {
+pub(crate) struct Run<'k> {
     kernel: &'k Kernel,
     /// By `Register::number()`.
     registers: [u64; 16],
-    pub rip: u64,
-    pub rflags: u64,
-    pub cs: u64,
-    pub ss: u64,
+    pub(crate) rip: u64,
+    pub(crate) rflags: u64,
+    pub(crate) cs: u64,
+    pub(crate) ss: u64,
     function: &'static str,
 }
 
 impl<'k> Run<'k> {
     /// In a process, just before it enters the kernel.
-    pub fn user(kernel: &'k Kernel, rip: u64, rsp: u64, rflags: u64) -> Run<'k> {
-        let mut run = Run { kernel, registers: [0; 16], rip, rflags, cs: USER_CS, ss: USER_SS, function: "" };
+    pub(crate) fn user(kernel: &'k Kernel, rip: u64, rsp: u64, rflags: u64) -> Run<'k> {
+        let mut run =
+            Run { kernel, registers: [0; 16], rip, rflags, cs: USER_CS, ss: USER_SS, function: "" };
         run.set(RSP, rsp);
         run
     }
 
     /// A kernel thread or an idle task, at the top of its stack.
-    pub fn kernel(kernel: &'k Kernel, top: u64, function: &'static str) -> Run<'k> {
-        let mut run = Run { kernel, registers: [0; 16], rip: 0, rflags: 0x246, cs: 0x10, ss: 0x18, function };
+    pub(crate) fn kernel(kernel: &'k Kernel, top: u64, function: &'static str) -> Run<'k> {
+        let mut run =
+            Run { kernel, registers: [0; 16], rip: 0, rflags: 0x246, cs: 0x10, ss: 0x18, function };
         run.set(RSP, top);
         run
     }
 
-    pub fn set(&mut self, register: Register, value: u64) {
+    pub(crate) fn set(&mut self, register: Register, value: u64) {
         self.registers[register.number()] = value;
     }
 
-    pub fn get(&self, register: Register) -> u64 {
+    pub(crate) fn get(&self, register: Register) -> u64 {
         self.registers[register.number()]
     }
 
@@ -60,7 +74,7 @@ impl<'k> Run<'k> {
     }
 
     /// SYSCALL: the kernel's stack, whose top is `top`, gets what `system_call` saves there.
-    pub fn system_call(&mut self, memory: &mut Memory, top: u64, number: u64) {
+    pub(crate) fn system_call(&mut self, memory: &mut Memory, top: u64, number: u64) {
         let (rip, rsp, rflags) = (self.rip, self.get(RSP), self.rflags);
         self.set(Register::RCX, rip);
         self.set(Register::R11, rflags);
@@ -76,7 +90,13 @@ impl<'k> Run<'k> {
     }
 
     /// An exception or interrupt through the entry of that name, on the stack whose top is `top`.
-    pub fn exception(&mut self, memory: &mut Memory, top: u64, entry: &'static str, error: u64) {
+    pub(crate) fn exception(
+        &mut self,
+        memory: &mut Memory,
+        top: u64,
+        entry: &'static str,
+        error: u64,
+    ) {
         let rsp = self.get(RSP);
         self.set(RSP, top);
         for word in [self.ss, rsp, self.rflags, self.cs, self.rip, error] {
@@ -90,7 +110,7 @@ impl<'k> Run<'k> {
     }
 
     /// Calls a function and makes its frame.
-    pub fn call(&mut self, memory: &mut Memory, callee: &'static str) -> &mut Run<'k> {
+    pub(crate) fn call(&mut self, memory: &mut Memory, callee: &'static str) -> &mut Run<'k> {
         let back = self.kernel.return_address(self.function, callee);
         self.push(memory, back);
         self.enter(memory, callee);
@@ -98,7 +118,7 @@ impl<'k> Run<'k> {
     }
 
     /// The prologue alone: of a first function, which nobody called.
-    pub fn enter(&mut self, memory: &mut Memory, function: &'static str) {
+    pub(crate) fn enter(&mut self, memory: &mut Memory, function: &'static str) {
         for step in self.kernel.prologue(function) {
             match step {
                 Step::Push(register) => self.push(memory, self.get(register)),
@@ -109,7 +129,7 @@ impl<'k> Run<'k> {
         self.function = function;
     }
 
-    pub fn calls(&mut self, memory: &mut Memory, callees: &[&'static str]) -> &mut Run<'k> {
+    pub(crate) fn calls(&mut self, memory: &mut Memory, callees: &[&'static str]) -> &mut Run<'k> {
         for callee in callees {
             self.call(memory, callee);
         }
@@ -117,17 +137,17 @@ impl<'k> Run<'k> {
     }
 
     /// A local variable of the current function.
-    pub fn local(&self, memory: &mut Memory, below_rbp: u64, value: u64) {
+    pub(crate) fn local(&self, memory: &mut Memory, below_rbp: u64, value: u64) {
         memory.put64(self.get(RBP) - below_rbp, value);
     }
 
     /// Stops at an instruction of the current function.
-    pub fn at(&mut self, rip: u64) {
+    pub(crate) fn at(&mut self, rip: u64) {
         self.rip = rip;
     }
 
     /// `schedule` and the switch to another task; gives `thread.sp`.
-    pub fn sleep(&mut self, memory: &mut Memory) -> u64 {
+    pub(crate) fn sleep(&mut self, memory: &mut Memory) -> u64 {
         self.call(memory, "schedule");
         self.push(memory, 0x246);
         self.push(memory, self.get(RBP));
@@ -136,7 +156,7 @@ impl<'k> Run<'k> {
     }
 
     /// `struct elf_prstatus` of a CPU in this state.
-    pub fn prstatus(&self, pid: u32) -> Vec<u8> {
+    pub(crate) fn prstatus(&self, pid: u32) -> Vec<u8> {
         let mut data = vec![0; 336];
         data[32..36].copy_from_slice(&pid.to_le_bytes());
         let words: Vec<u64> = PT_REGS
