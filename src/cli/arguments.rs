@@ -117,6 +117,19 @@ pub(super) struct Debug {
     /// Use only what the dump itself carries
     #[arg(long, conflicts_with_all = ["vmlinux", "debug_dir"])]
     pub(super) no_debuginfo: bool,
+
+    /// What stacks are unwound by first: the kernel's own tables, or debug information alone
+    #[arg(long, value_name = "HOW", default_value = "orc")]
+    pub(super) unwind: Unwind,
+}
+
+/// What stacks are unwound by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum Unwind {
+    /// ORC tables, debug information where there are none
+    Orc,
+    /// Debug information alone (DWARF's call frame information)
+    Dwarf,
 }
 
 /// The dumps that are part of the program.

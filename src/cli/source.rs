@@ -1,6 +1,6 @@
 //! Opening what the command line names.
 
-use super::arguments::{Debug, Demo, Source};
+use super::arguments::{Debug, Demo, Source, Unwind};
 use super::output::Failure;
 use crate::dump::Dump;
 use crate::kernel::{Options, Session};
@@ -59,6 +59,7 @@ pub(super) fn options(dumps: &[PathBuf], debug: &Debug) -> Options {
         no_debuginfo: debug.no_debuginfo,
         force_debuginfo: debug.force_debuginfo,
         no_btf: debug.no_btf,
+        unwind_by_dwarf: debug.unwind == Unwind::Dwarf,
     }
 }
 

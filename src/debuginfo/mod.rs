@@ -28,7 +28,9 @@ mod types;
 
 pub use advice::Advice;
 pub use btf::{Btf, BtfError};
-pub use dwarf::{Dwarf, DwarfError, Position};
+pub use dwarf::{
+    Activation, Caller, Dwarf, DwarfError, FrameRegisters, Local, LocalPlace, Position,
+};
 pub use elf::{ElfError, Section, Vmlinux, build_id};
 pub use find::{Found, Identity, NotFound, Places, Refused};
 pub use kallsyms::{KallsymsAddresses, KallsymsError};

@@ -10,11 +10,16 @@ use super::debug_files::DebugFiles;
 use super::identify::Index;
 use super::sources::Sources;
 use super::{Kernel, Known, Log, Module, System, Task, Tasks, Unknown};
-use crate::debuginfo::{Dwarf, Found, Identity, Position, SymbolRef, Symbols, Tag, Type, Types};
+use crate::debuginfo::{
+    Activation, Dwarf, Found, FrameRegisters, Identity, Local, Position, SymbolRef, Symbols, Tag,
+    Type, Types,
+};
 use crate::dump::{self, Dump, VirtAddr, VmcoreInfo};
 use crate::memory::{KernelSpace, PageTableClues, SpaceError, UserSpace, VirtualMemory};
 use crate::object::Object;
-use crate::unwind::{End, InactiveTaskFrame, Orc, OrcTable, Register, Registers, Trace, Unwinder};
+use crate::unwind::{
+    DwarfOf, End, Frame, InactiveTaskFrame, Orc, OrcTable, Register, Registers, Trace, Unwinder,
+};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -36,6 +41,8 @@ pub struct Options {
     pub force_debuginfo: bool,
     /// Do without BTF: all types come from DWARF.
     pub no_btf: bool,
+    /// Unwind stacks by debug information alone, even where the kernel has ORC.
+    pub unwind_by_dwarf: bool,
 }
 
 /// Why a dump could not be opened.
@@ -305,7 +312,10 @@ impl Session {
     pub fn trace(&self, task: &Task) -> Trace {
         let cut = |reason: String| Trace { frames: Vec::new(), end: End::Cut(reason) };
         let unwinding = self.unwinding();
+        let dwarf_of: &DwarfOf<'_> = &|_| self.dwarf().ok();
         let unwinder = Unwinder::new(&unwinding.orc, self.symbols(), &self.space);
+        let unwinder = unwinder.with_dwarf(dwarf_of);
+        let unwinder = if self.options.unwind_by_dwarf { unwinder.without_orc() } else { unwinder };
         let stack = self.stack(task);
         match self.cpu_of(task) {
             Some(Cpu { registers: Ok(registers), .. }) => {
@@ -321,6 +331,28 @@ impl Session {
                 Err(unknown) => cut(unknown.to_string()),
             },
         }
+    }
+
+    /// A trace with the registers in each frame that its callees saved, as far as debug
+    /// information tells.
+    #[must_use]
+    pub fn with_saved_registers(&self, trace: Trace) -> Trace {
+        let dwarf_of: &DwarfOf<'_> = &|_| self.dwarf().ok();
+        trace.with_saved_registers(dwarf_of, &self.space)
+    }
+
+    /// The parameters and variables of the functions in a frame of a trace, which must have its
+    /// saved registers.
+    ///
+    /// # Errors
+    /// [`Unknown`] without debug information, and when there is no such frame.
+    pub fn locals(&self, trace: &Trace, frame: usize) -> Known<Vec<Local>> {
+        let frames = trace.frames.get(frame..).unwrap_or_default();
+        let frames: Vec<FrameRegisters> = frames.iter().map(Frame::activation).collect();
+        let activation = Activation::new(&frames, &self.space);
+        let activation = activation.ok_or_else(|| Unknown::because("no such frame"))?;
+        let locals = self.dwarf()?.locals(&activation);
+        locals.map_err(|error| Unknown::because(error.to_string()))
     }
 
     /// The CPU that was running a task. Its stack pointer decides: in the middle of a switch the

@@ -1,4 +1,5 @@
-//! Stacks into frames: ORC first, frame pointers and a scan as marked last resorts.
+//! Stacks into frames: ORC first, then DWARF's call frame information, frame pointers and a scan as
+//! marked last resorts.
 //!
 //! A [`Trace`] is what a stack says and why it says no more. Frames that no unwind table vouches
 //! for are marked unreliable. Inline frames, names and lines are not this floor's affair: a frame
@@ -15,6 +16,7 @@
     )
 )]
 
+mod cfi;
 pub mod flow;
 mod guess;
 mod orc;
@@ -23,6 +25,7 @@ mod saved;
 mod stack;
 mod unwinder;
 
+pub use cfi::DwarfOf;
 pub use orc::{Orc, OrcTable};
 pub use registers::{Register, Registers};
 pub use saved::InactiveTaskFrame;

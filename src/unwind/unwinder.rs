@@ -1,5 +1,6 @@
 //! From a frame to its caller, until there is none.
 
+use super::cfi::{self, DwarfOf};
 use super::guess;
 use super::orc::{Base, Entry, Kind, Orc};
 use super::saved::{IRET_SIZE, InactiveTaskFrame, PT_REGS_SIZE, from_pt_regs};
@@ -21,6 +22,8 @@ pub struct Unwinder<'d> {
     orc: &'d Orc,
     symbols: &'d Symbols,
     memory: &'d dyn VirtualMemory,
+    dwarf_of: Option<&'d DwarfOf<'d>>,
+    without_orc: bool,
 }
 
 /// A frame, and how to look up what it is in.
@@ -34,7 +37,19 @@ impl<'d> Unwinder<'d> {
     /// With these tables, symbols and this (kernel) memory.
     #[must_use]
     pub fn new(orc: &'d Orc, symbols: &'d Symbols, memory: &'d dyn VirtualMemory) -> Self {
-        Unwinder { orc, symbols, memory }
+        Unwinder { orc, symbols, memory, dwarf_of: None, without_orc: false }
+    }
+
+    /// With debug information for code that the tables do not know.
+    #[must_use]
+    pub fn with_dwarf(self, dwarf_of: &'d DwarfOf<'d>) -> Self {
+        Unwinder { dwarf_of: Some(dwarf_of), ..self }
+    }
+
+    /// By debug information alone.
+    #[must_use]
+    pub fn without_orc(self) -> Self {
+        Unwinder { without_orc: true, ..self }
     }
 
     /// The frames of a task that is not running. `sp` is its `thread.sp`, `stack` its kernel stack.
@@ -108,9 +123,15 @@ impl<'d> Unwinder<'d> {
         let lookup = if at.exact { at.frame.pc } else { at.frame.pc.minus(1) };
         let entry = if at.frame.pc.is_null() {
             // A call through a null pointer: nothing but the return address has been pushed.
-            NULL_CALL
+            Ok(NULL_CALL)
+        } else if self.without_orc {
+            Err("nothing describes its frame".to_owned())
         } else {
-            self.orc.find(self.memory, lookup)?
+            self.orc.find(self.memory, lookup)
+        };
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(problem) => return self.step_by_dwarf(stack, at, lookup, problem),
         };
         match entry.kind {
             Kind::EndOfStack => return Ok(None),
@@ -123,7 +144,9 @@ impl<'d> Unwinder<'d> {
         let sp = caller_sp(stack, &at.frame, &entry)?;
         let bp = caller_bp(stack, &at.frame, &entry, sp);
         let frame = match entry.kind {
-            Kind::Regs | Kind::RegsPartial => self.interrupted(stack, at, &entry, sp, bp)?,
+            Kind::Regs | Kind::RegsPartial => {
+                self.interrupted(stack, at, entry.kind == Kind::Regs, sp, bp)?
+            }
             _ => {
                 let pc = stack
                     .word(sp.minus(8))
@@ -142,16 +165,56 @@ impl<'d> Unwinder<'d> {
         Ok(Some(At { frame, exact: entry.signal }))
     }
 
+    /// The caller of a frame, or what it interrupted, by debug information. `problem` is why it was
+    /// not found otherwise.
+    fn step_by_dwarf(
+        &self,
+        stack: &mut Stack<'_>,
+        at: &At,
+        lookup: VirtAddr,
+        problem: String,
+    ) -> Result<Option<At>, String> {
+        let Some(dwarf_of) = self.dwarf_of else { return Err(problem) };
+        let Some(caller) = cfi::caller(&at.frame, lookup, dwarf_of, self.memory)? else {
+            // The kernel's entry code, which is written in assembly, keeps the registers of what
+            // it interrupted on top of the stack while it has called something.
+            if at.frame.kind == FrameKind::Call && has_pt_regs(stack, at.frame.sp, self.symbols) {
+                let frame = self.interrupted(stack, at, true, at.frame.sp, None)?;
+                return Ok(Some(At { frame, exact: true }));
+            }
+            return if self.is_outermost(lookup) { Ok(None) } else { Err(problem) };
+        };
+        let mut registers = Registers::default();
+        for (number, value) in caller.registers {
+            let register = Register::ALL.get(usize::from(number)).copied();
+            if let Some(register) = register {
+                registers.set(register, Some(value));
+            }
+        }
+        if registers.get(Register::Rip).is_none() {
+            return Err("the return address cannot be read".to_owned());
+        }
+        let sp = VirtAddr(caller.cfa);
+        if sp <= at.frame.sp {
+            return Err(format!("its caller's stack pointer {sp} is not above its own"));
+        }
+        let kind = match caller.signal {
+            _ if is_user(&registers) => FrameKind::User,
+            true => FrameKind::Exception,
+            false => FrameKind::Call,
+        };
+        Ok(Some(At { frame: Frame::with(kind, registers, None), exact: caller.signal }))
+    }
+
     /// The frame whose registers lie at `sp`.
     fn interrupted(
         &self,
         stack: &mut Stack<'_>,
         at: &At,
-        entry: &Entry,
+        whole: bool,
         sp: VirtAddr,
         bp: Option<u64>,
     ) -> Result<Frame, String> {
-        let whole = entry.kind == Kind::Regs;
         let size = if whole { PT_REGS_SIZE } else { IRET_SIZE };
         let mut bytes = [0; PT_REGS_SIZE];
         let bytes = bytes.get_mut(..size).unwrap_or_default();
@@ -256,6 +319,30 @@ fn caller_bp(stack: &mut Stack<'_>, frame: &Frame, entry: &Entry, sp: VirtAddr) 
         Base::Is(Register::Rbp) => stack.word(plus(own?, entry.bp_offset)).ok(),
         _ => None,
     }
+}
+
+/// Whether what lies there can be a `struct pt_regs` of an interrupted CPU: with the segments that
+/// Linux gives user space or the kernel (arch/x86/include/asm/segment.h), flags that the CPU can
+/// have and, in the kernel, an address of code.
+fn has_pt_regs(stack: &mut Stack<'_>, at: VirtAddr, symbols: &Symbols) -> bool {
+    /// `__USER_CS`, `__USER32_CS` and `__USER_DS`; `__KERNEL_CS` and `__KERNEL_DS`.
+    const USER: ([u64; 2], u64) = ([0x33, 0x23], 0x2b);
+    const KERNEL: (u64, [u64; 2]) = (0x10, [0x18, 0]);
+    /// The bit that is always set, and those that never are.
+    const ALWAYS: u64 = 1 << 1;
+    const NEVER: u64 = !0x3f_ffff;
+    let mut bytes = [0; PT_REGS_SIZE];
+    if stack.read(at, &mut bytes).is_err() {
+        return false;
+    }
+    let registers = from_pt_regs(&bytes);
+    let value = |register| registers.get(register).unwrap_or(0);
+    let (cs, ss, flags) = (value(Register::Cs), value(Register::Ss), value(Register::Rflags));
+    let code = VirtAddr(value(Register::Rip));
+    let in_text = || symbols.resolve(code).is_some_and(|found| found.symbol.is_text());
+    let whose = USER.0.contains(&cs) && ss == USER.1 && code.0 < USER_END
+        || cs == KERNEL.0 && KERNEL.1.contains(&ss) && in_text();
+    whose && flags & ALWAYS != 0 && flags & NEVER == 0
 }
 
 /// Whether a CPU with these registers was in user mode.

@@ -125,6 +125,37 @@ impl Dwarf {
         name.map(String::into_boxed_str)
     }
 
+    /// The name of the entry that an attribute refers to.
+    pub(super) fn named_by<'d>(
+        &self,
+        dwarf: &gimli::Dwarf<Reader<'d>>,
+        unit: &Unit<Reader<'d>>,
+        reference: AttributeValue<Reader<'d>>,
+    ) -> Option<Box<str>> {
+        let (elsewhere, entry) = self.referred(dwarf, unit, reference)?;
+        self.name_of(dwarf, elsewhere.as_ref().unwrap_or(unit), &entry)
+    }
+
+    /// The entry that an attribute refers to, and its unit where that is another.
+    pub(super) fn referred<'d>(
+        &self,
+        dwarf: &gimli::Dwarf<Reader<'d>>,
+        unit: &Unit<Reader<'d>>,
+        reference: AttributeValue<Reader<'d>>,
+    ) -> Option<(Option<Unit<Reader<'d>>>, Entry<'d>)> {
+        match reference {
+            AttributeValue::UnitRef(offset) => Some((None, unit.entry(offset).ok()?)),
+            AttributeValue::DebugInfoRef(offset) => {
+                let units = self.units();
+                let after = units.partition_point(|unit| unit.0 <= offset.0);
+                let other = Dwarf::unit(dwarf, *units.get(after.checked_sub(1)?)?).ok()?;
+                let entry = other.entry(offset.to_unit_offset(&other.header)?).ok()?;
+                Some((Some(other), entry))
+            }
+            _ => None,
+        }
+    }
+
     /// What `take` makes of an attribute of an entry, or of what it is an instance of. It is given
     /// the unit that the attribute was found in.
     pub(super) fn attribute<'d, T>(
@@ -145,17 +176,9 @@ impl Dwarf {
             let origin = entry
                 .attr_value(gimli::DW_AT_abstract_origin)
                 .or_else(|| entry.attr_value(gimli::DW_AT_specification))?;
-            match origin {
-                AttributeValue::UnitRef(offset) => entry = here.entry(offset).ok()?,
-                AttributeValue::DebugInfoRef(offset) => {
-                    let units = self.units();
-                    let after = units.partition_point(|unit| unit.0 <= offset.0);
-                    let other = Dwarf::unit(dwarf, *units.get(after.checked_sub(1)?)?).ok()?;
-                    entry = other.entry(offset.to_unit_offset(&other.header)?).ok()?;
-                    elsewhere = Some(other);
-                }
-                _ => return None,
-            }
+            let (other, its) = self.referred(dwarf, here, origin)?;
+            entry = its;
+            elsewhere = other.or(elsewhere);
         }
         None
     }

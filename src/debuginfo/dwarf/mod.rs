@@ -11,9 +11,12 @@
 #[cfg(test)]
 mod compiled;
 mod die;
+mod frame;
 mod functions;
 mod index;
 mod lines;
+mod locals;
+mod location;
 mod positions;
 mod ranges;
 mod sections;
@@ -21,6 +24,9 @@ mod sections;
 mod testing;
 mod types;
 
+pub use frame::Caller;
+pub use locals::{Local, LocalPlace};
+pub use location::{Activation, FrameRegisters};
 pub use positions::Position;
 
 use super::elf::Vmlinux;
@@ -72,6 +78,7 @@ pub struct Dwarf {
     definitions: types::Definitions,
     /// The number of its types' source.
     source: u16,
+    frames: frame::Frames,
 }
 
 impl fmt::Debug for Dwarf {
@@ -94,12 +101,14 @@ impl Dwarf {
             }
             Ok(contents)
         })?;
+        let frames = frame::Frames::load(file)?;
         Ok(Dwarf {
             sections,
             shift,
             units: OnceLock::new(),
             unit_ranges: Default::default(),
             places: Default::default(),
+            frames,
             own: OnceLock::new(),
             signatures: OnceLock::new(),
             index: index::Index::default(),

@@ -47,8 +47,8 @@ struct Units {
 
 /// Where the code of a unit is.
 #[derive(Default)]
-pub(super) struct Code {
-    pub(super) functions: Functions,
+struct Code {
+    functions: Functions,
     lines: Lines,
 }
 
@@ -80,10 +80,8 @@ impl Dwarf {
         let unit = Dwarf::unit(&dwarf, offset)?;
         let code = self.code_of(&dwarf, &unit, offset);
         let mut line = code.get().and_then(|code| code.lines.at(at));
-        let function = code.get().and_then(|code| code.functions.at(at));
-        let path = function.map(|function| covering(&dwarf, &unit, function, at));
         let mut positions = Vec::new();
-        for entry in path.iter().flatten().rev() {
+        for entry in self.scopes(&dwarf, &unit, offset, at).iter().rev() {
             if entry.tag() == gimli::DW_TAG_lexical_block {
                 continue;
             }
@@ -104,7 +102,7 @@ impl Dwarf {
     }
 
     /// Where the code of a unit is. Threads that want the same unit wait for the one that reads it.
-    pub(super) fn code_of<'d>(
+    fn code_of<'d>(
         &self,
         dwarf: &gimli::Dwarf<Reader<'d>>,
         unit: &Unit<Reader<'d>>,
@@ -126,6 +124,20 @@ impl Dwarf {
             }
         }
         slot
+    }
+
+    /// The entries of the function at an address (as linked) that cover it, as [`covering`] has
+    /// them.
+    pub(super) fn scopes<'d>(
+        &self,
+        dwarf: &gimli::Dwarf<Reader<'d>>,
+        unit: &Unit<Reader<'d>>,
+        offset: DebugInfoOffset,
+        at: u64,
+    ) -> Vec<Entry<'d>> {
+        let code = self.code_of(dwarf, unit, offset);
+        let function = code.get().and_then(|code| code.functions.at(at));
+        function.map(|function| covering(dwarf, unit, function, at)).unwrap_or_default()
     }
 }
 
