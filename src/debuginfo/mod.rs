@@ -29,7 +29,7 @@ mod types;
 pub use advice::Advice;
 pub use btf::{Btf, BtfError};
 pub use dwarf::{
-    Activation, Caller, Dwarf, DwarfError, FrameRegisters, Local, LocalPlace, Position,
+    Activation, Caller, Dwarf, DwarfError, DwarfOf, FrameRegisters, Local, LocalPlace, Position,
 };
 pub use elf::{ElfError, Section, Vmlinux, build_id};
 pub use find::{Found, Identity, NotFound, Places, Refused};

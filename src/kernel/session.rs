@@ -11,14 +11,14 @@ use super::identify::Index;
 use super::sources::Sources;
 use super::{Kernel, Known, Log, Module, System, Task, Tasks, Unknown};
 use crate::debuginfo::{
-    Activation, Dwarf, Found, FrameRegisters, Identity, Local, Position, SymbolRef, Symbols, Tag,
-    Type, Types,
+    Activation, Dwarf, DwarfOf, Found, FrameRegisters, Identity, Local, Position, SymbolRef,
+    Symbols, Tag, Type, Types,
 };
 use crate::dump::{self, Dump, VirtAddr, VmcoreInfo};
 use crate::memory::{KernelSpace, PageTableClues, SpaceError, UserSpace, VirtualMemory};
 use crate::object::Object;
 use crate::unwind::{
-    DwarfOf, End, Frame, InactiveTaskFrame, Orc, OrcTable, Register, Registers, Trace, Unwinder,
+    End, Frame, InactiveTaskFrame, Orc, OrcTable, Register, Registers, Trace, Unwinder,
 };
 use std::ops::Range;
 use std::path::PathBuf;
@@ -197,7 +197,7 @@ impl Session {
     /// last, before it those that were inlined there. Nothing without debug information.
     #[must_use]
     pub fn positions(&self, at: VirtAddr) -> Arc<[Position]> {
-        let dwarf = self.dwarf().ok();
+        let dwarf = self.dwarf_of(at).ok();
         dwarf.and_then(|dwarf| dwarf.positions(at).ok()).unwrap_or_default()
     }
 
@@ -312,7 +312,7 @@ impl Session {
     pub fn trace(&self, task: &Task) -> Trace {
         let cut = |reason: String| Trace { frames: Vec::new(), end: End::Cut(reason) };
         let unwinding = self.unwinding();
-        let dwarf_of: &DwarfOf<'_> = &|_| self.dwarf().ok();
+        let dwarf_of: &DwarfOf<'_> = &|at| self.dwarf_of(at).ok();
         let unwinder = Unwinder::new(&unwinding.orc, self.symbols(), &self.space);
         let unwinder = unwinder.with_dwarf(dwarf_of);
         let unwinder = if self.options.unwind_by_dwarf { unwinder.without_orc() } else { unwinder };
@@ -337,7 +337,7 @@ impl Session {
     /// information tells.
     #[must_use]
     pub fn with_saved_registers(&self, trace: Trace) -> Trace {
-        let dwarf_of: &DwarfOf<'_> = &|_| self.dwarf().ok();
+        let dwarf_of: &DwarfOf<'_> = &|at| self.dwarf_of(at).ok();
         trace.with_saved_registers(dwarf_of, &self.space)
     }
 
@@ -349,9 +349,10 @@ impl Session {
     pub fn locals(&self, trace: &Trace, frame: usize) -> Known<Vec<Local>> {
         let frames = trace.frames.get(frame..).unwrap_or_default();
         let frames: Vec<FrameRegisters> = frames.iter().map(Frame::activation).collect();
-        let activation = Activation::new(&frames, &self.space);
+        let dwarf_of: &DwarfOf<'_> = &|at| self.dwarf_of(at).ok();
+        let activation = Activation::new(&frames, &self.space, dwarf_of);
         let activation = activation.ok_or_else(|| Unknown::because("no such frame"))?;
-        let locals = self.dwarf()?.locals(&activation);
+        let locals = self.dwarf_of(activation.at())?.locals(&activation);
         locals.map_err(|error| Unknown::because(error.to_string()))
     }
 

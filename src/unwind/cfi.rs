@@ -6,13 +6,9 @@
 //! it is what traces are made by.
 
 use super::{Frame, FrameKind, Register, Trace};
-use crate::debuginfo::{Activation, Caller, Dwarf, FrameRegisters};
+use crate::debuginfo::{Activation, Caller, DwarfOf, FrameRegisters};
 use crate::dump::VirtAddr;
 use crate::memory::VirtualMemory;
-
-/// Where debug information comes from: that of the kernel or the module that an address is in. It
-/// is only asked when it is needed, since finding and opening it takes time.
-pub type DwarfOf<'d> = dyn Fn(VirtAddr) -> Option<&'d Dwarf> + Sync + 'd;
 
 impl Frame {
     /// As expressions of the debug information see it.
@@ -36,7 +32,8 @@ pub(super) fn caller(
 ) -> Result<Option<Caller>, String> {
     let Some(dwarf) = dwarf_of(at) else { return Ok(None) };
     let frames = [FrameRegisters { at, ..frame.activation() }];
-    match Activation::new(&frames, memory) {
+    let dwarf_of: &DwarfOf<'_> = &|at| dwarf_of(at);
+    match Activation::new(&frames, memory, dwarf_of) {
         Some(activation) => dwarf.caller(&activation),
         None => Ok(None),
     }

@@ -25,7 +25,6 @@ mod saved;
 mod stack;
 mod unwinder;
 
-pub use cfi::DwarfOf;
 pub use orc::{Orc, OrcTable};
 pub use registers::{Register, Registers};
 pub use saved::InactiveTaskFrame;

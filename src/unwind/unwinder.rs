@@ -1,12 +1,12 @@
 //! From a frame to its caller, until there is none.
 
-use super::cfi::{self, DwarfOf};
+use super::cfi;
 use super::guess;
 use super::orc::{Base, Entry, Kind, Orc};
 use super::saved::{IRET_SIZE, InactiveTaskFrame, PT_REGS_SIZE, from_pt_regs};
 use super::stack::Stack;
 use super::{End, Frame, FrameKind, Register, Registers, Trace};
-use crate::debuginfo::Symbols;
+use crate::debuginfo::{DwarfOf, Symbols};
 use crate::dump::VirtAddr;
 use crate::memory::VirtualMemory;
 use std::ops::Range;

@@ -166,3 +166,51 @@ where
     all.sort_by_key(|code| code.start);
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::location::FrameRegisters;
+    use super::super::testing::compile;
+    use super::*;
+    use crate::memory::FlatMemory;
+
+    const SOURCE: &str = r#"void _start(void) {
+	asm volatile(".globl inside\ninside: nop");
+}
+asm(".text\n.globl bare\nbare: nop\nret");
+"#;
+
+    #[test]
+    fn a_callers_registers_come_from_the_stack_and_from_what_calls_preserve() {
+        let sections = [
+            vec!["-g", "-O0", "-fno-omit-frame-pointer"],
+            vec!["-g", "-O0", "-fno-omit-frame-pointer", "-fasynchronous-unwind-tables"],
+        ];
+        for flags in sections {
+            let compiled = compile(SOURCE, &flags);
+            let mut memory = FlatMemory::new();
+            memory.put_u64(0x7000, 0xaaaa).put_u64(0x7008, 0xbbbb);
+            let mut values = [None; 17];
+            (values[0], values[3], values[6], values[7]) =
+                (Some(1), Some(3), Some(0x7000), Some(0x6ff0));
+            let caller = |name: &str| {
+                let at = compiled.at(name);
+                let frames = [FrameRegisters { at, pc: at, values }];
+                let dwarf_of = |_| None;
+                let frame = Activation::new(&frames, &memory, &dwarf_of).unwrap();
+                compiled.dwarf.caller(&frame).unwrap()
+            };
+            assert_eq!(
+                caller("inside"),
+                Some(Caller {
+                    cfa: 0x7010,
+                    // rbx, rbp, rsp and the return address; rax is lost.
+                    registers: vec![(3, 3), (6, 0xaaaa), (7, 0x7010), (16, 0xbbbb)],
+                    signal: false,
+                }),
+                "{flags:?}"
+            );
+            assert_eq!(caller("bare"), None);
+        }
+    }
+}

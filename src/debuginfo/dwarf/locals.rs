@@ -3,13 +3,12 @@
 use super::functions::Entry;
 use super::location::{Activation, Evaluated, Function, Place};
 use super::{Dwarf, DwarfError, Reader};
+use crate::debuginfo::TypeId;
 use crate::dump::VirtAddr;
-use gimli::{AttributeValue, DebugInfoOffset, Unit};
+use gimli::{AttributeValue, Unit};
 
 /// Variables of one frame; a generated function may have hundreds.
 const MAX_LOCALS: usize = 4096;
-/// Typedefs and qualifiers before a type has a size.
-const MAX_TYPES: u32 = 32;
 /// Bytes of a value that lies in several places.
 const MAX_SIZE: usize = 1 << 16;
 
@@ -18,8 +17,8 @@ const MAX_SIZE: usize = 1 << 16;
 pub struct Local {
     /// Its name, scrubbed.
     pub name: Box<str>,
-    /// Where its type stands in `.debug_info`.
-    pub ty: Option<u32>,
+    /// Its type.
+    pub ty: TypeId,
     /// Whether the function was given it.
     pub parameter: bool,
     /// Whose it is: the number of its function in [`Dwarf::positions`].
@@ -33,7 +32,7 @@ pub struct Local {
 pub enum LocalPlace {
     /// In memory.
     Address(VirtAddr),
-    /// In registers or nowhere: these bytes are the value.
+    /// In registers or nowhere: these bytes begin with the value.
     Bytes(Vec<u8>),
     /// The compiler keeps it nowhere here.
     OptimizedOut,
@@ -90,16 +89,15 @@ impl Dwarf {
                 AttributeValue::DebugInfoRef(offset) => offset,
                 _ => return None,
             };
-            Some((offset, self.size_of(dwarf, unit, value)))
+            u32::try_from(offset.0).ok()
         });
-        let size = ty.and_then(|(_, size)| size);
-        let place = match self.place(function, entry, size, frame) {
+        let place = match self.place(function, entry, frame) {
             Ok(place) => place,
             Err(reason) => LocalPlace::Unreadable(reason),
         };
         Some(Local {
             name,
-            ty: ty.and_then(|(offset, _): (DebugInfoOffset, _)| u32::try_from(offset.0).ok()),
+            ty: self.id(ty.unwrap_or(0)),
             parameter: entry.tag() == gimli::DW_TAG_formal_parameter,
             position,
             place,
@@ -110,14 +108,13 @@ impl Dwarf {
         &self,
         function: Function<'_, 'd>,
         entry: &Entry<'d>,
-        size: Option<usize>,
         frame: &Activation<'_>,
     ) -> Result<LocalPlace, String> {
         let Function { dwarf, unit, .. } = function;
         let constant = |_: &Unit<Reader<'d>>, value| Some(value);
         if let Some(value) = self.attribute(dwarf, unit, entry, gimli::DW_AT_const_value, constant)
         {
-            return Ok(LocalPlace::Bytes(constant_bytes(&value, size)?));
+            return Ok(LocalPlace::Bytes(constant_bytes(&value)?));
         }
         // Without a location the compiler kept it nowhere; a list of them that leaves this place
         // out says the same of it.
@@ -127,41 +124,7 @@ impl Dwarf {
             return Ok(LocalPlace::OptimizedOut);
         };
         let parts = self.evaluate(expression, unit.encoding(), Some(function), frame, None, 0)?;
-        gathered(parts, size, frame)
-    }
-
-    /// Bytes of a value of the type that an attribute refers to.
-    fn size_of<'d>(
-        &self,
-        dwarf: &gimli::Dwarf<Reader<'d>>,
-        unit: &Unit<Reader<'d>>,
-        reference: AttributeValue<Reader<'d>>,
-    ) -> Option<usize> {
-        let (mut elsewhere, mut ty) = self.referred(dwarf, unit, reference)?;
-        for _ in 0..MAX_TYPES {
-            if let Some(size) = ty.attr_value(gimli::DW_AT_byte_size) {
-                return usize::try_from(size.udata_value()?).ok();
-            }
-            let wraps = [
-                gimli::DW_TAG_typedef,
-                gimli::DW_TAG_const_type,
-                gimli::DW_TAG_volatile_type,
-                gimli::DW_TAG_restrict_type,
-                gimli::DW_TAG_atomic_type,
-                gimli::DW_TAG_enumeration_type,
-            ];
-            if ty.tag() == gimli::DW_TAG_pointer_type {
-                return Some(8);
-            }
-            if !wraps.contains(&ty.tag()) {
-                return None;
-            }
-            let here = elsewhere.as_ref().unwrap_or(unit);
-            let (other, its) = self.referred(dwarf, here, ty.attr_value(gimli::DW_AT_type)?)?;
-            ty = its;
-            elsewhere = other.or(elsewhere);
-        }
-        None
+        gathered(parts, frame)
     }
 }
 
@@ -189,35 +152,23 @@ fn variables<'d>(unit: &Unit<Reader<'d>>, scope: &Entry<'d>) -> Vec<Entry<'d>> {
 }
 
 /// A constant as the bytes of a value.
-fn constant_bytes(
-    value: &AttributeValue<Reader<'_>>,
-    size: Option<usize>,
-) -> Result<Vec<u8>, String> {
+fn constant_bytes(value: &AttributeValue<Reader<'_>>) -> Result<Vec<u8>, String> {
     if let AttributeValue::Block(bytes) = value {
         return Ok(bytes.slice().to_vec());
     }
     let number = value.sdata_value().map(i64::cast_unsigned).or_else(|| value.udata_value());
     let number = number.ok_or("a constant of an unknown form")?;
-    Ok(cut(number.to_le_bytes().to_vec(), size))
-}
-
-fn cut(mut bytes: Vec<u8>, size: Option<usize>) -> Vec<u8> {
-    bytes.truncate(size.unwrap_or(usize::MAX));
-    bytes
+    Ok(number.to_le_bytes().to_vec())
 }
 
 /// The parts of a value as one.
-fn gathered(
-    parts: Vec<Evaluated>,
-    size: Option<usize>,
-    frame: &Activation<'_>,
-) -> Result<LocalPlace, String> {
+fn gathered(parts: Vec<Evaluated>, frame: &Activation<'_>) -> Result<LocalPlace, String> {
     const IMPLICIT: &str = "it points to a value that the compiler keeps nowhere as a whole";
     let mut parts = parts;
     if let [Evaluated { size: None, .. }] = parts.as_slice() {
         return match parts.pop().map(|part| part.place) {
             Some(Place::Address(at)) => Ok(LocalPlace::Address(at)),
-            Some(Place::Bytes(bytes)) => Ok(LocalPlace::Bytes(cut(bytes, size))),
+            Some(Place::Bytes(bytes)) => Ok(LocalPlace::Bytes(bytes)),
             Some(Place::Implicit) => Err(IMPLICIT.to_owned()),
             Some(Place::Nowhere) | None => Ok(LocalPlace::OptimizedOut),
         };
@@ -245,5 +196,156 @@ fn gathered(
             Place::Implicit => return Err(IMPLICIT.to_owned()),
         }
     }
-    Ok(LocalPlace::Bytes(cut(bytes, size)))
+    Ok(LocalPlace::Bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::location::FrameRegisters;
+    use super::super::testing::{Compiled, compile};
+    use super::*;
+    use crate::memory::FlatMemory;
+
+    const SOURCE: &str = r#"struct pair { long first, second; };
+__attribute__((noipa)) void sleeps(void) { asm volatile("" ::: "memory"); }
+static inline __attribute__((always_inline)) void middle(int twice)
+{
+	sleeps();
+	asm volatile(".globl inside\ninside: nop" ::: "memory");
+}
+__attribute__((noipa)) int callee(int n, struct pair *pair, int *kept)
+{
+	static int calls asm("calls_of_callee");
+	int gone;
+	const int seven = 7;
+	calls++;
+	asm volatile("" : "=a"(gone));
+	sleeps();
+	asm volatile("" :: "r"(kept));
+	middle(n * 2);
+	asm volatile("" :: "r"(kept), "r"(seven));
+	return 1;
+}
+__attribute__((noipa)) void caller(int *kept)
+{
+	struct pair pair = { 1, 2 };
+	callee(42, &pair, kept);
+	asm volatile(".globl back\nback: nop" ::: "memory");
+}
+void _start(void) { caller(0); }
+"#;
+
+    /// Both frames with registers of 0x1000 times their number, and rsp in memory.
+    fn frames(compiled: &Compiled) -> [FrameRegisters; 2] {
+        let registers = |base: u64| {
+            let mut values = [None; 17];
+            for (value, number) in values.iter_mut().zip(0..) {
+                // Those that a call preserves.
+                *value =
+                    [3, 6, 7, 12, 13, 14, 15].contains(&number).then_some(base + 0x1000 * number);
+            }
+            values
+        };
+        let (inside, back) = (compiled.at("inside"), compiled.at("back"));
+        [
+            FrameRegisters { at: inside, pc: inside, values: registers(0) },
+            FrameRegisters { at: back.minus(1), pc: back, values: registers(0x10_0000) },
+        ]
+    }
+
+    fn of(compiled: &Compiled, frames: &[FrameRegisters]) -> Vec<Local> {
+        let memory = FlatMemory::new();
+        let dwarf_of = |_| Some(&compiled.dwarf);
+        let activation = Activation::new(frames, &memory, &dwarf_of).unwrap();
+        compiled.dwarf.locals(&activation).unwrap()
+    }
+
+    fn place<'l>(locals: &'l [Local], name: &str) -> &'l LocalPlace {
+        &locals.iter().find(|local| local.name.as_ref() == name).unwrap().place
+    }
+
+    #[test]
+    fn values_come_from_registers_constants_memory_and_callers() {
+        for version in ["-gdwarf-5", "-gdwarf-4"] {
+            let compiled = compile(SOURCE, &[version]);
+            let frames = frames(&compiled);
+            let locals = of(&compiled, &frames);
+            let number = |name: &str| match place(&locals, name) {
+                LocalPlace::Bytes(bytes) => {
+                    u64::from_le_bytes(*bytes.first_chunk().expect("eight bytes"))
+                }
+                other => panic!("{name}: {other:?}"),
+            };
+            // Passed in a register that is lost by now: the caller says what it was.
+            assert_eq!(number("n"), 42, "{version}");
+            assert_eq!(number("seven"), 7);
+            // The compiler chose a register that calls preserve.
+            assert!([0x3000, 0x6000, 0xc000].contains(&number("kept")), "{:x}", number("kept"));
+            assert_eq!(place(&locals, "gone"), &LocalPlace::OptimizedOut);
+            let calls = compiled.at("calls_of_callee");
+            assert_eq!(place(&locals, "calls"), &LocalPlace::Address(calls));
+            let twice = locals.iter().find(|local| local.name.as_ref() == "twice").unwrap();
+            assert_eq!((twice.position, twice.parameter), (0, true));
+            let n = locals.iter().find(|local| local.name.as_ref() == "n").unwrap();
+            assert_eq!((n.position, n.parameter), (1, true));
+        }
+    }
+
+    #[test]
+    fn what_lies_on_the_callers_stack_is_found_by_its_stack_pointer() {
+        let compiled = compile(SOURCE, &["-g"]);
+        let frames = frames(&compiled);
+        let caller = of(&compiled, &frames[1..]);
+        let LocalPlace::Address(pair) = place(&caller, "pair") else { panic!("{caller:?}") };
+        assert!((0x10_7000..0x10_7040).contains(&pair.0), "{pair}");
+        // The argument that the caller passed is that place.
+        let callee = of(&compiled, &frames);
+        assert_eq!(place(&callee, "pair"), &LocalPlace::Bytes(pair.0.to_le_bytes().to_vec()));
+    }
+
+    #[test]
+    fn a_register_that_is_lost_is_told_from_a_value_that_never_was() {
+        let compiled = compile(SOURCE, &["-g"]);
+        let mut frames = frames(&compiled);
+        for frame in &mut frames {
+            frame.values = [None; 17];
+        }
+        let locals = of(&compiled, &frames);
+        let LocalPlace::Unreadable(why) = place(&locals, "kept") else { panic!("{locals:?}") };
+        assert!(why.starts_with("register r"), "{why}");
+        assert!(why.ends_with(" is not known in this frame"), "{why}");
+        assert_eq!(place(&locals, "gone"), &LocalPlace::OptimizedOut);
+        // Without the caller's frame nobody knows what it passed.
+        let locals = of(&compiled, &frames[..1]);
+        let LocalPlace::Unreadable(why) = place(&locals, "n") else { panic!("{locals:?}") };
+        assert_eq!(why, "what its caller passed is not known: there is no caller");
+    }
+
+    #[test]
+    fn parts_of_a_value_are_put_together() {
+        let memory = {
+            let mut memory = FlatMemory::new();
+            memory.put(0x1000, &[3, 4]);
+            memory
+        };
+        let frames = [FrameRegisters { at: VirtAddr(0), pc: VirtAddr(0), values: [None; 17] }];
+        let dwarf_of = |_| None;
+        let frame = Activation::new(&frames, &memory, &dwarf_of).unwrap();
+        let part = |size, place| Evaluated { size: Some(size), place };
+        let together = |parts| gathered(parts, &frame);
+        assert_eq!(
+            together(vec![
+                part(2, Place::Bytes(vec![1, 2, 9, 9])),
+                part(2, Place::Address(VirtAddr(0x1000))),
+            ]),
+            Ok(LocalPlace::Bytes(vec![1, 2, 3, 4]))
+        );
+        assert_eq!(together(vec![part(4, Place::Nowhere)]), Ok(LocalPlace::OptimizedOut));
+        assert_eq!(
+            together(vec![part(2, Place::Bytes(vec![1, 2])), part(2, Place::Nowhere)]),
+            Err("a part of it is optimized out".to_owned())
+        );
+        assert!(together(vec![part(usize::MAX, Place::Address(VirtAddr(0)))]).is_err());
+        assert!(together(vec![part(8, Place::Address(VirtAddr(0x2000)))]).is_err());
+    }
 }

@@ -30,12 +30,17 @@ pub struct FrameRegisters {
     pub values: [Option<u64>; 17],
 }
 
+/// Where debug information comes from: that of the kernel or the module that an address is in. It
+/// is only asked when it is needed, since finding and opening it takes time.
+pub type DwarfOf<'d> = dyn Fn(VirtAddr) -> Option<&'d Dwarf> + Sync + 'd;
+
 /// A frame on a stack, as expressions see it.
 #[derive(Clone, Copy)]
 pub struct Activation<'f> {
     frame: &'f FrameRegisters,
     callers: &'f [FrameRegisters],
     memory: &'f dyn VirtualMemory,
+    dwarf_of: &'f DwarfOf<'f>,
 }
 
 impl<'f> Activation<'f> {
@@ -44,17 +49,19 @@ impl<'f> Activation<'f> {
     pub fn new(
         frames: &'f [FrameRegisters],
         memory: &'f dyn VirtualMemory,
+        dwarf_of: &'f DwarfOf<'f>,
     ) -> Option<Activation<'f>> {
         let (frame, callers) = frames.split_first()?;
-        Some(Activation { frame, callers, memory })
+        Some(Activation { frame, callers, memory, dwarf_of })
     }
 
     fn caller(&self) -> Option<Activation<'f>> {
-        Activation::new(self.callers, self.memory)
+        Activation::new(self.callers, self.memory, self.dwarf_of)
     }
 
     /// The address to look up.
-    pub(super) fn at(&self) -> VirtAddr {
+    #[must_use]
+    pub fn at(&self) -> VirtAddr {
         self.frame.at
     }
 
@@ -247,20 +254,22 @@ impl Dwarf {
         frame: &Activation<'_>,
         depth: u32,
     ) -> Result<u64, String> {
-        let caller = frame.caller().ok_or("what its caller passed is not known: no caller")?;
-        let offset = self.unit_of(self.linked(caller.at()));
-        let offset = offset.ok_or("what its caller passed is not known: no debug information")?;
-        let dwarf = self.gimli();
+        const UNKNOWN: &str = "what its caller passed is not known";
+        let caller = frame.caller().ok_or(format!("{UNKNOWN}: there is no caller"))?;
+        let none = || format!("{UNKNOWN}: no debug information of the caller");
+        let its = (caller.dwarf_of)(caller.at()).ok_or_else(none)?;
+        let at = its.linked(caller.at());
+        let offset = its.unit_of(at).ok_or_else(none)?;
+        let dwarf = its.gimli();
         let unit = Dwarf::unit(&dwarf, offset).map_err(|error| error.to_string())?;
-        let path = self.scopes(&dwarf, &unit, offset, self.linked(caller.at()));
-        let outermost = path.first().ok_or("what its caller passed is not known: no function")?;
-        let site = Function { dwarf: &dwarf, unit: &unit, entry: outermost };
+        let scopes = its.scopes(&dwarf, &unit, offset, at);
+        let site = Function { dwarf: &dwarf, unit: &unit, entry: scopes.first().ok_or_else(none)? };
         let called = function
             .and_then(|function| self.name_of(function.dwarf, function.unit, function.entry));
-        let value =
-            self.argument(site, self.linked(caller.frame.pc), asked.0.slice(), called.as_deref());
+        let return_to = its.linked(caller.frame.pc);
+        let value = its.argument(site, return_to, asked.0.slice(), called.as_deref());
         let value = value.ok_or("its caller does not say what it passed")?;
-        self.number(value, unit.encoding(), Some(site), &caller, None, depth + 1)
+        its.number(value, unit.encoding(), Some(site), &caller, None, depth + 1)
     }
 
     /// The expression for an argument (by the expression for where the ABI passes it) of the call

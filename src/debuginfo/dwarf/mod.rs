@@ -26,7 +26,7 @@ mod types;
 
 pub use frame::Caller;
 pub use locals::{Local, LocalPlace};
-pub use location::{Activation, FrameRegisters};
+pub use location::{Activation, DwarfOf, FrameRegisters};
 pub use positions::Position;
 
 use super::elf::Vmlinux;

@@ -80,7 +80,8 @@ impl TypeSource for Dwarf {
 }
 
 impl Dwarf {
-    const fn id(&self, index: u32) -> TypeId {
+    /// The type whose DIE stands there in `.debug_info`; 0 is void.
+    pub(super) const fn id(&self, index: u32) -> TypeId {
         TypeId { source: self.source, index }
     }
 
