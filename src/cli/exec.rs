@@ -7,7 +7,9 @@ use super::source;
 use crate::command::{Answer, CommandError, Console};
 use crate::debuginfo::Position;
 use crate::object::{Content, Value};
-use crate::present::{Cell, Document, Line, Printed, Stack, StackFrame, Table};
+use crate::present::{
+    Cell, Document, Line, LocalRow, LocalValue, Printed, Stack, StackFrame, Table,
+};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use std::io::{self, BufRead, Write};
 
@@ -164,10 +166,22 @@ fn write_stack<W: Write>(json: &mut Json<W>, stack: &Stack) -> io::Result<()> {
         json.key("comm")?.text(&stack.comm)?;
         // Inlined functions are frames too.
         let frames = stack.frames.iter().flat_map(|frame| {
-            frame.inlined().map(Some).chain([None]).map(move |inlined| (frame, inlined))
+            let inlined =
+                (0..).zip(frame.inlined()).map(|(number, inlined)| (number, Some(inlined)));
+            let own = (frame.positions.len().saturating_sub(1), None);
+            inlined.chain([own]).map(move |(number, inlined)| (frame, number, inlined))
         });
-        json.key("frames")?.list(frames.enumerate(), |json, (n, (frame, inlined))| {
-            json.object(|json| write_frame(json, n, frame, inlined))
+        json.key("frames")?.list(frames.enumerate(), |json, (n, (frame, number, inlined))| {
+            json.object(|json| {
+                write_frame(json, n, frame, inlined)?;
+                let mut its =
+                    frame.locals.iter().filter(|local| local.position == number).peekable();
+                if its.peek().is_some() {
+                    json.key("locals")?
+                        .list(its, |json, local| json.object(|json| write_local(json, local)))?;
+                }
+                Ok(())
+            })
         })?;
         json.key("end")?.text(stack.cut.as_deref().unwrap_or("complete"))
     })
@@ -213,6 +227,21 @@ fn write_frame<W: Write>(
             .list(&frame.words, |json, word| json.address(crate::dump::VirtAddr(*word)))?;
     }
     Ok(())
+}
+
+/// A parameter or variable: its value, or why there is none.
+fn write_local<W: Write>(json: &mut Json<W>, local: &LocalRow) -> io::Result<()> {
+    json.key("name")?.text(&local.name)?;
+    json.key("type")?.text(&local.ty)?;
+    json.key("parameter")?.plain(local.parameter)?;
+    match &local.value {
+        LocalValue::Known(value) => {
+            json.key("address")?.maybe(value.at, Json::address)?;
+            write_content(json.key("value")?, &value.content)
+        }
+        LocalValue::OptimizedOut => json.key("unknown")?.text("optimized out"),
+        LocalValue::Unreadable(reason) => json.key("unknown")?.text(reason),
+    }
 }
 
 fn write_value<W: Write>(json: &mut Json<W>, value: &Value) -> io::Result<()> {

@@ -120,6 +120,27 @@ impl Value {
         let content = reader.decode(ty, VirtAddr(0), bytes.get(..size)?, None, MAX_DEPTH)?;
         Some(Value { ty: ty.name(), at: None, content })
     }
+
+    /// A value that lies in no memory: these bytes, or the first of them. `memory` is for the text
+    /// behind a `char *`.
+    ///
+    /// # Errors
+    /// [`TypeError`] when the type has no size, or a larger one.
+    pub fn of_bytes(
+        ty: Type<'_>,
+        bytes: &[u8],
+        memory: &dyn VirtualMemory,
+        symbols: Option<&Symbols>,
+    ) -> Result<Value, TypeError> {
+        let mut reader = Reader { memory, symbols, parts: MAX_PARTS };
+        let size = ty.size().and_then(|size| usize::try_from(size).ok());
+        let bytes = size.and_then(|size| bytes.get(..size));
+        let content =
+            bytes.and_then(|bytes| reader.decode(ty, VirtAddr(0), bytes, None, MAX_DEPTH));
+        let wanted = "of the size that its value has";
+        let content = content.ok_or_else(|| TypeError::Not { ty: ty.name(), wanted })?;
+        Ok(Value { ty: ty.name(), at: None, content })
+    }
 }
 
 struct Reader<'s> {

@@ -1,6 +1,6 @@
 //! A backtrace as plain data, and its text as crash prints it.
 
-use super::{Cell, Line, Link};
+use super::{Cell, Line, Link, LocalRow};
 use crate::debuginfo::Position;
 use crate::dump::VirtAddr;
 use crate::kernel::{Session, Task, Unknown};
@@ -54,6 +54,8 @@ pub struct StackFrame {
     /// The functions, files and lines of it, where they were asked for and there is debug
     /// information: its own last, before it those that were inlined there.
     pub positions: Arc<[Position]>,
+    /// The parameters and variables of its functions, where they were asked for.
+    pub locals: Vec<LocalRow>,
 }
 
 impl StackFrame {
@@ -114,6 +116,7 @@ impl Stack {
                 on_task_stack: own.as_ref().is_none_or(|own| own.contains(&frame.sp)),
                 words: Vec::new(),
                 positions: Arc::default(),
+                locals: Vec::new(),
             });
         }
         let cut = match &trace.end {
@@ -169,6 +172,19 @@ impl Stack {
         self
     }
 
+    /// With the parameters and variables of each frame of the trace that this is, where there is
+    /// debug information.
+    #[must_use]
+    pub fn with_locals(mut self, session: &Session, trace: Trace) -> Stack {
+        let trace = session.with_saved_registers(trace);
+        for (number, frame) in self.frames.iter_mut().enumerate() {
+            if frame.kind != FrameKind::User {
+                frame.locals = LocalRow::of_frame(session, &trace, number).unwrap_or_default();
+            }
+        }
+        self
+    }
+
     /// The line that crash starts a task with.
     #[must_use]
     pub fn heading(&self) -> Line {
@@ -217,18 +233,23 @@ impl Stack {
 }
 
 impl StackFrame {
-    /// Its file and line, as crash prints them; before it those of inlined functions.
-    fn position_lines(&self) -> impl Iterator<Item = Line> {
-        self.positions.iter().filter_map(|position| {
-            let mut text = format!("    {}", position.file.as_deref()?);
+    /// Its file and line, as crash prints them; before it those of inlined functions. Under each
+    /// the parameters and variables of that function.
+    fn position_lines(&self) -> Vec<Line> {
+        let mut lines = Vec::new();
+        for (number, position) in self.positions.iter().enumerate() {
+            let mut text = format!("    {}", position.file.as_deref().unwrap_or("(unknown file)"));
             if let Some(line) = position.line {
                 text += &format!(": {line}");
             }
             if position.inlined {
                 text += &format!(" ({}, inlined)", position.function.as_deref().unwrap_or("?"));
             }
-            Some(Line::to(Link::Code(self.pc), text))
-        })
+            lines.push(Line::to(Link::Code(self.pc), text));
+            let its = self.locals.iter().filter(|local| local.position == number);
+            lines.extend(its.flat_map(|local| local.lines("        ")));
+        }
+        lines
     }
 
     /// Its words, two a line.
@@ -319,6 +340,7 @@ mod tests {
             on_task_stack: true,
             words: Vec::new(),
             positions: Arc::default(),
+            locals: Vec::new(),
         }
     }
 
@@ -384,7 +406,7 @@ mod tests {
         let mut frame = frame(FrameKind::Call, 0xffff_ffff_a0e0_6a3d, 0x1008, "__schedule");
         frame.positions =
             [position("context_switch", true, 5245), position("__schedule", false, 6562)].into();
-        let text: Vec<String> = frame.position_lines().map(|line| line.text).collect();
+        let text: Vec<String> = frame.position_lines().into_iter().map(|line| line.text).collect();
         assert_eq!(
             text,
             [

@@ -150,6 +150,65 @@ def told(places):
     return ", ".join(f"{name or 'itself'} {file}:{line}" for name, file, line in places)
 
 
+def unwinders(dump, program):
+    """Sleeping tasks by ORC and by debug information alone: the same frames."""
+    if dump.release not in program.vmlinux:
+        return f"nothing: no --vmlinux {dump.release}=FILE"
+    by_orc = {row["task"]: frames_of(row) for row in program.rows(dump, "foreach bt")}
+    active = {row["task"] for row in program.rows(dump, "ps") if row["active"]}
+    compared = 0
+    for row in program.rows(dump, "foreach bt", "--unwind", "dwarf"):
+        if row["task"] not in active:
+            got, expected = frames_of(row), by_orc[row["task"]]
+            compared += len(expected)
+            if got != expected:
+                got, expected = ([frame[:2] for frame in frames] for frames in (got, expected))
+                yield f"pid {row['pid']} {row['comm']}: {first_difference(expected, got)}"
+    return f"{compared} frames by call frame information as by ORC"
+
+
+def local_variables(dump, program):
+    """Parameters and variables of sleeping tasks' frames as drgn has them (golden/locals.jsonl, by locals.py).
+
+    drgn does not ask callers what they passed (entry values), so what it has not may well be there.
+    """
+    if dump.release not in program.vmlinux:
+        return f"nothing: no --vmlinux {dump.release}=FILE"
+    rows = {row["task"]: row for row in program.rows(dump, "foreach bt -V")}
+    active = {row["task"] for row in program.rows(dump, "ps") if row["active"]}
+    counts = {"value": 0, "address": 0, "absent": 0, "besides": 0}
+    for task in map(json.loads, dump.golden("locals.jsonl").splitlines()):
+        if task["task"] in active or task["task"] not in rows:
+            continue
+        frames = [frame for frame in task["frames"] if int(frame["pc"], 16) >= reference.KERNEL]
+        got = [frame for frame in rows[task["task"]]["frames"] if frame["kind"] != "user"]
+        if len(got) < len(frames):  # inlined functions of a module without its debug file
+            frames = [frame for frame in frames if not frame["inline"]]
+            got = [frame for frame in got if frame["kind"] != "inline"]
+        lost = False  # registers, in a module without its debug file
+        for theirs, ours in zip(frames, got):
+            if ours["module"] and not ours["file"]:
+                lost = True
+                continue
+            # Of several of a name in blocks within each other the innermost counts: it comes last.
+            known = {local["name"]: local for local in ours.get("locals", ())}
+            for name, expected in theirs["locals"].items():
+                local = known.get(name)
+                kind = next(iter(expected))
+                if local is None:
+                    yield f"pid {task['pid']} {theirs['name']}: no {name}"
+                elif kind == "absent":
+                    counts["absent" if "unknown" in local else "besides"] += 1
+                elif kind in counts and not (lost and "is not known in this frame" in local.get("unknown", "")):
+                    counts[kind] += 1
+                    have = local.get(kind)
+                    if have != expected[kind]:
+                        have = local.get("unknown", have)
+                        yield f"pid {task['pid']} {theirs['name']}: {name} is {expected[kind]}, not {have}"
+    told = ", ".join(f"{counts[kind]} {kind}" for kind in ("value", "address", "absent"))
+    return f"{told} as drgn has them, {counts['besides']} that it has not"
+
+
 def log(dump, program):
     expected = dump.golden("log.txt").splitlines()
     got = program.text(dump, "log").splitlines()
@@ -375,7 +434,7 @@ def slabs(dump, program):
 
 
 # By the file in golden/ that they need beside the others.
-WITH_FILE = {addresses: "addresses.jsonl", slabs: "kmem-s.txt"}
-WITH_GOLDEN = [ps, stacks, running, names, lines, log, mod]
+WITH_FILE = {addresses: "addresses.jsonl", slabs: "kmem-s.txt", local_variables: "locals.jsonl"}
+WITH_GOLDEN = [ps, stacks, running, names, lines, unwinders, log, mod]
 WITH_TRUTH = [report, cycles, roots]
 ALWAYS = [variants, dis]

@@ -80,8 +80,8 @@ class Program:
     def text(self, dump, command):
         return self.run("exec", dump.file, "-c", command, dump=dump)
 
-    def rows(self, dump, command):
-        (answer,) = json.loads(self.run("exec", dump.file, "-c", command, "--json", dump=dump))
+    def rows(self, dump, command, *options):
+        (answer,) = json.loads(self.run("exec", dump.file, "-c", command, "--json", *options, dump=dump))
         if "error" in answer:
             raise Failed(f"{command}: {answer['error']}")
         return answer["rows"]

@@ -8,9 +8,9 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 pub(super) const BT: Command = Command {
     name: "bt",
-    usage: "bt [-fl] [PID | TASK | COMM ...]\nbt [-fl] -a\nbt [-fl] -c CPU[,CPU...]",
+    usage: "bt [-flV] [PID | TASK | COMM ...]\nbt [-flV] -a\nbt [-flV] -c CPU[,CPU...]",
     summary: "the kernel stacks of tasks; without arguments that of the current one",
-    details: "-a  the task that was on each CPU\n-c  the task that was on these CPUs\n-f  with the words on the stack after each frame\n-l  with the file and line of each frame, before it those of functions inlined there",
+    details: "-a  the task that was on each CPU\n-c  the task that was on these CPUs\n-f  with the words on the stack after each frame\n-l  with the file and line of each frame, before it those of functions inlined there\n-V  with the parameters and variables of each frame, and -l",
     run,
 };
 
@@ -48,6 +48,7 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
 pub(super) struct Shown {
     words: bool,
     positions: bool,
+    locals: bool,
 }
 
 impl Shown {
@@ -57,6 +58,7 @@ impl Shown {
         letters.chars().try_fold(self, |shown, letter| match letter {
             'f' => Some(Shown { words: true, ..shown }),
             'l' => Some(Shown { positions: true, ..shown }),
+            'V' => Some(Shown { positions: true, locals: true, ..shown }),
             _ => None,
         })
     }
@@ -65,12 +67,16 @@ impl Shown {
 /// The backtraces of these tasks, in their order.
 pub(super) fn stacks(session: &Session, tasks: Vec<&Task>, shown: Shown) -> Answer {
     let stack = |task: &Task| {
-        let mut stack = Stack::of(session, task, &session.trace(task));
+        let trace = session.trace(task);
+        let mut stack = Stack::of(session, task, &trace);
         if shown.words {
             stack = stack.with_words(session.memory());
         }
         if shown.positions {
             stack = stack.with_positions(session);
+        }
+        if shown.locals {
+            stack = stack.with_locals(session, trace);
         }
         stack
     };

@@ -177,8 +177,10 @@ impl Dwarf {
                 EvaluationResult::RequiresTls(_) => {
                     return Err("a variable of a user thread".to_owned());
                 }
-                EvaluationResult::RequiresParameterRef(_)
-                | EvaluationResult::RequiresAtLocation(_) => {
+                EvaluationResult::RequiresParameterRef(_) => {
+                    return Err("it is an argument that was not passed".to_owned());
+                }
+                EvaluationResult::RequiresAtLocation(_) => {
                     return Err("an expression that refers to another variable's".to_owned());
                 }
                 _ => return Err("an expression of another machine".to_owned()),
