@@ -25,6 +25,11 @@ const KERNEL_TEXT: u64 = 0xffff_ffff_8000_0000;
 /// How far into a function its frame pointer is set up at the latest.
 const PROLOGUE: usize = 24;
 
+/// Whether code of the kernel can lie there.
+pub(super) fn may_be_code(at: VirtAddr) -> bool {
+    at.0 >= KERNEL_TEXT
+}
+
 /// The frame that probably follows.
 pub(super) fn next(
     stack: &mut Stack<'_>,

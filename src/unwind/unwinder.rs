@@ -194,6 +194,10 @@ impl<'d> Unwinder<'d> {
         if registers.get(Register::Rip).is_none() {
             return Err("the return address cannot be read".to_owned());
         }
+        let code = registers.get(Register::Rip).map(VirtAddr);
+        if !caller.signal && code.is_some_and(|code| !guess::may_be_code(code)) {
+            return Err("its return address is none".to_owned());
+        }
         let sp = VirtAddr(caller.cfa);
         if sp <= at.frame.sp {
             return Err(format!("its caller's stack pointer {sp} is not above its own"));

@@ -160,6 +160,11 @@ def unwinders(dump, program):
     for row in program.rows(dump, "foreach bt", "--unwind", "dwarf"):
         if row["task"] not in active:
             got, expected = frames_of(row), by_orc[row["task"]]
+            # A module's frame is found by its debug file alone, what follows it too.
+            lost = next((n for n, frame in enumerate(row["frames"]) if frame["module"] and not frame["file"]), None)
+            if lost is not None:
+                known = sum(frame["kind"] != "inline" for frame in row["frames"][: lost + 1])
+                got, expected = got[:known], expected[:known]
             compared += len(expected)
             if got != expected:
                 got, expected = ([frame[:2] for frame in frames] for frames in (got, expected))
