@@ -1,6 +1,7 @@
 //! What may stand on the command line.
 
 use super::output::Failure;
+use crate::debuginfo::SourceTree;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -114,6 +115,10 @@ pub(super) struct Debug {
     #[arg(long, conflicts_with = "no_debuginfo")]
     pub(super) no_btf: bool,
 
+    /// Look for source files in DIR, or for those under FROM in TO (may be repeated)
+    #[arg(long, value_name = "DIR|FROM=TO", value_parser = tree)]
+    pub(super) source: Vec<SourceTree>,
+
     /// Use only what the dump itself carries
     #[arg(long, conflicts_with_all = ["vmlinux", "debug_dir"])]
     pub(super) no_debuginfo: bool,
@@ -130,6 +135,10 @@ pub(super) enum Unwind {
     Orc,
     /// Debug information alone (DWARF's call frame information)
     Dwarf,
+}
+
+fn tree(text: &str) -> Result<SourceTree, std::convert::Infallible> {
+    Ok(SourceTree::parse(text))
 }
 
 /// The dumps that are part of the program.

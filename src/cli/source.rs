@@ -2,6 +2,7 @@
 
 use super::arguments::{Debug, Demo, Source, Unwind};
 use super::output::Failure;
+use crate::debuginfo::SourceTrees;
 use crate::dump::Dump;
 use crate::kernel::{Options, Session};
 use std::path::PathBuf;
@@ -60,6 +61,7 @@ pub(super) fn options(dumps: &[PathBuf], debug: &Debug) -> Options {
         force_debuginfo: debug.force_debuginfo,
         no_btf: debug.no_btf,
         unwind_by_dwarf: debug.unwind == Unwind::Dwarf,
+        sources: SourceTrees::new(debug.source.clone()),
     }
 }
 

@@ -23,6 +23,7 @@ mod find;
 pub mod kallsyms;
 mod made;
 mod names;
+mod source;
 mod symbols;
 mod types;
 
@@ -34,6 +35,7 @@ pub use dwarf::{
 pub use elf::{ElfError, Section, Vmlinux, build_id};
 pub use find::{Found, Identity, NotFound, Places, Refused};
 pub use kallsyms::{KallsymsAddresses, KallsymsError};
+pub use source::{SourceFile, SourceTree, SourceTrees};
 pub use symbols::{Symbol, SymbolRef, SymbolTable, Symbols};
 pub use types::{
     Compound, Enumerator, Kind, Member, MemberDef, Tag, Type, TypeDef, TypeError, TypeId,

@@ -11,8 +11,8 @@ use super::identify::Index;
 use super::sources::Sources;
 use super::{Kernel, Known, Log, Module, System, Task, Tasks, Unknown};
 use crate::debuginfo::{
-    Activation, Dwarf, DwarfOf, Found, FrameRegisters, Identity, Local, Position, SymbolRef,
-    Symbols, Tag, Type, Types,
+    Activation, Dwarf, DwarfOf, Found, FrameRegisters, Identity, Local, Position, SourceTrees,
+    SymbolRef, Symbols, Tag, Type, Types,
 };
 use crate::dump::{self, Dump, VirtAddr, VmcoreInfo};
 use crate::memory::{KernelSpace, PageTableClues, SpaceError, UserSpace, VirtualMemory};
@@ -43,6 +43,8 @@ pub struct Options {
     pub no_btf: bool,
     /// Unwind stacks by debug information alone, even where the kernel has ORC.
     pub unwind_by_dwarf: bool,
+    /// Where source files lie.
+    pub sources: SourceTrees,
 }
 
 /// Why a dump could not be opened.
@@ -199,6 +201,12 @@ impl Session {
     pub fn positions(&self, at: VirtAddr) -> Arc<[Position]> {
         let dwarf = self.dwarf_of(at).ok();
         dwarf.and_then(|dwarf| dwarf.positions(at).ok()).unwrap_or_default()
+    }
+
+    /// The source files that there are.
+    #[must_use]
+    pub fn source_trees(&self) -> &SourceTrees {
+        &self.options.sources
     }
 
     /// The modules that are loaded.

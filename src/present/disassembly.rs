@@ -2,9 +2,11 @@
 
 use super::assembly::{Spelled, Speller};
 use super::{Cell, Heading, Line, Link, Radix, Table};
-use crate::debuginfo::Symbols;
+use crate::debuginfo::{Position, SourceFile, Symbols};
 use crate::dump::VirtAddr;
-use crate::kernel::Code;
+use crate::kernel::{Code, Session};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// What ftrace patches a call into, and out of again: `nopl 0x0(%rax,%rax,1)`.
 const FTRACE_NOP: [u8; 5] = [0x0f, 0x1f, 0x44, 0x00, 0x00];
@@ -18,6 +20,8 @@ const KERNEL: u64 = 1 << 63;
 pub struct Disassembly {
     /// In order of their addresses.
     pub rows: Vec<InstructionRow>,
+    /// Whether their lines were asked for.
+    pub with_lines: bool,
 }
 
 /// One instruction.
@@ -39,7 +43,24 @@ pub struct InstructionRow {
     pub target: Option<Target>,
     /// Whether ftrace patches it.
     pub ftrace: bool,
+    /// The line that it comes from, where that is known.
+    pub origin: Option<Arc<Origin>>,
     text: String,
+}
+
+/// A line that instructions come from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Origin {
+    /// The file as the debug information names it.
+    pub file: Box<str>,
+    /// The line in it.
+    pub line: u32,
+    /// The function that the line is of.
+    pub function: Option<Box<str>>,
+    /// Whether that function was inlined into the one that is looked at.
+    pub inlined: bool,
+    /// The line itself, where its file is at hand.
+    pub text: Option<String>,
 }
 
 /// What an instruction refers to.
@@ -77,6 +98,7 @@ impl Disassembly {
                 at,
                 symbol: found.map(|found| (found.symbol.name.to_owned(), found.offset)),
                 module: found.and_then(|found| found.symbol.module).map(str::to_owned),
+                origin: None,
                 ftrace: bytes == FTRACE_NOP && matches!(offset, Some(0 | ENDBR64_LEN)),
                 bytes: bytes.into(),
                 text: spelled.text(),
@@ -85,7 +107,53 @@ impl Disassembly {
                 target,
             }
         };
-        Disassembly { rows: code.instructions().iter().map(row).collect() }
+        Disassembly { rows: code.instructions().iter().map(row).collect(), with_lines: false }
+    }
+
+    /// With the line that each instruction comes from, as far as debug information tells.
+    #[must_use]
+    pub fn with_origins(mut self, session: &Session) -> Disassembly {
+        let mut files: HashMap<Box<str>, Option<SourceFile>> = HashMap::new();
+        let mut last: Option<Arc<Origin>> = None;
+        self.with_lines = true;
+        for row in &mut self.rows {
+            let positions = session.positions(row.at);
+            let Some(Position { function, inlined, file: Some(file), line: Some(line) }) =
+                positions.first()
+            else {
+                continue;
+            };
+            let known = last.as_ref().filter(|last| {
+                last.line == *line && last.file == *file && last.function == *function
+            });
+            let origin = match known {
+                Some(origin) => Arc::clone(origin),
+                None => {
+                    let trees = session.source_trees();
+                    let source = files.entry(file.clone()).or_insert_with(|| trees.read(file));
+                    let text = source.as_ref().and_then(|source| source.line(*line));
+                    Arc::new(Origin {
+                        file: file.clone(),
+                        line: *line,
+                        function: function.clone(),
+                        inlined: *inlined,
+                        text: text.map(str::to_owned),
+                    })
+                }
+            };
+            last = Some(Arc::clone(&origin));
+            row.origin = Some(origin);
+        }
+        self
+    }
+
+    /// The line that starts with an instruction: that of the one before is another.
+    #[must_use]
+    pub fn starts(&self, position: usize) -> Option<&Origin> {
+        let origin = self.rows.get(position)?.origin.as_deref()?;
+        let before = position.checked_sub(1).and_then(|before| self.rows.get(before));
+        let before = before.and_then(|before| before.origin.as_deref());
+        (before.is_none_or(|b| (&b.file, b.line) != (&origin.file, origin.line))).then_some(origin)
     }
 
     /// The position of the instruction that covers an address.
@@ -99,7 +167,17 @@ impl Disassembly {
     /// Its text, with distances from symbols in these numbers.
     #[must_use]
     pub fn lines(&self, radix: Radix) -> Vec<Line> {
-        self.rows.iter().map(|row| row.line(radix)).collect()
+        let mut lines = Vec::new();
+        for (position, row) in self.rows.iter().enumerate() {
+            if let Some(origin) = self.starts(position) {
+                lines.push(format!("{}: {}", origin.file, origin.line).into());
+                if let Some(text) = &origin.text {
+                    lines.push(format!("{:>6}  {text}", origin.line).into());
+                }
+            }
+            lines.push(row.line(radix));
+        }
+        lines
     }
 
     /// A row an instruction, which reads as `lines`.
@@ -111,7 +189,7 @@ impl Disassembly {
             let target = row.target.as_ref();
             let target_symbol = target.and_then(|target| named(&target.symbol, Radix::Decimal));
             let offset = row.symbol.as_ref().map(|(_, offset)| i64::try_from(*offset));
-            vec![
+            let mut cells = vec![
                 Cell::Address(row.at),
                 maybe(row.symbol.as_ref().map(|(name, _)| name.as_str())),
                 offset.and_then(Result::ok).map_or(Cell::Empty, Cell::Int),
@@ -121,23 +199,36 @@ impl Disassembly {
                 text(&row.operands),
                 target.map_or(Cell::Empty, |target| Cell::Address(target.at)),
                 maybe(target_symbol.as_deref()),
-            ]
+            ];
+            if self.with_lines {
+                let origin = row.origin.as_deref();
+                cells.extend([
+                    maybe(origin.map(|origin| &*origin.file)),
+                    origin.map_or(Cell::Empty, |origin| Cell::Int(origin.line.into())),
+                    maybe(origin.and_then(|origin| origin.function.as_deref())),
+                ]);
+            }
+            cells
         };
-        Table {
-            columns: vec![
-                Heading::left("address", "ADDRESS"),
-                Heading::left("symbol", "SYMBOL"),
-                Heading::right("offset", "OFFSET"),
-                Heading::left("module", "MODULE"),
-                Heading::left("bytes", "BYTES"),
-                Heading::left("mnemonic", "MNEMONIC"),
-                Heading::left("operands", "OPERANDS"),
-                Heading::left("target", "TARGET"),
-                Heading::left("target_symbol", "TARGET SYMBOL"),
-            ],
-            rows: self.rows.iter().map(cells).collect(),
-            lines: Some(lines),
+        let mut columns = vec![
+            Heading::left("address", "ADDRESS"),
+            Heading::left("symbol", "SYMBOL"),
+            Heading::right("offset", "OFFSET"),
+            Heading::left("module", "MODULE"),
+            Heading::left("bytes", "BYTES"),
+            Heading::left("mnemonic", "MNEMONIC"),
+            Heading::left("operands", "OPERANDS"),
+            Heading::left("target", "TARGET"),
+            Heading::left("target_symbol", "TARGET SYMBOL"),
+        ];
+        if self.with_lines {
+            columns.extend([
+                Heading::left("file", "FILE"),
+                Heading::right("line", "LINE"),
+                Heading::left("function", "FUNCTION"),
+            ]);
         }
+        Table { columns, rows: self.rows.iter().map(cells).collect(), lines: Some(lines) }
     }
 }
 

@@ -19,7 +19,7 @@ mod value;
 
 pub use cell::{UNKNOWN, span};
 pub use definition::{Offsets, definition, member_definition};
-pub use disassembly::{Disassembly, InstructionRow, Target};
+pub use disassembly::{Disassembly, InstructionRow, Origin, Target};
 pub use document::{Document, Line, Link, Printed};
 pub use identity::{Names, identity_lines, identity_table};
 pub use local::{LocalRow, LocalValue};

@@ -10,9 +10,14 @@ use crate::present::{Disassembly, InstructionRow, Radix};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+/// Lines of source that are shown around one.
+const SOURCE_LINES: usize = 100;
+
 /// One line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum CodeRow {
+    /// The source line that starts with the instruction of that position.
+    Source(usize),
     /// The instruction of that position.
     Instruction(usize),
     /// The code ends early.
@@ -27,25 +32,36 @@ impl CodeRow {
                 let row = view.disassembly.rows.get(n);
                 row.map_or_else(Cow::default, |row| row.line(Radix::Hex).text.into())
             }
+            CodeRow::Source(n) => view.disassembly.starts(n).map_or_else(Cow::default, |origin| {
+                let text = origin.text.as_deref().unwrap_or_default();
+                format!("{}:{} {text}", origin.file, origin.line).into()
+            }),
             CodeRow::Cut => view.cut.as_deref().unwrap_or_default().into(),
         }
     }
 }
 
-/// The lines of the code.
-pub(crate) fn rows(view: &CodeView, _source_lines: bool) -> Vec<CodeRow> {
-    let instructions = (0..view.disassembly.rows.len()).map(CodeRow::Instruction);
-    instructions.chain(view.cut.as_ref().map(|_| CodeRow::Cut)).collect()
+/// The lines of the code, with those of its source or without.
+pub(crate) fn rows(view: &CodeView, source_lines: bool) -> Vec<CodeRow> {
+    let mut rows = Vec::new();
+    for n in 0..view.disassembly.rows.len() {
+        if source_lines && view.disassembly.starts(n).is_some() {
+            rows.push(CodeRow::Source(n));
+        }
+        rows.push(CodeRow::Instruction(n));
+    }
+    rows.extend(view.cut.as_ref().map(|_| CodeRow::Cut));
+    rows
 }
 
-/// The instruction of a line.
+/// The instruction of a line, or the first one of a source line.
 pub(crate) fn instruction<'v>(
     view: &'v CodeView,
     rows: &[CodeRow],
     row: usize,
 ) -> Option<&'v InstructionRow> {
     match rows.get(row)? {
-        CodeRow::Instruction(n) => view.disassembly.rows.get(*n),
+        CodeRow::Instruction(n) | CodeRow::Source(n) => view.disassembly.rows.get(*n),
         CodeRow::Cut => None,
     }
 }
@@ -54,8 +70,15 @@ pub(crate) fn instruction<'v>(
 pub(crate) fn place<'v>(view: &'v CodeView, rows: &[CodeRow], row: usize) -> Option<&'v Place> {
     match rows.get(row)? {
         CodeRow::Instruction(n) => view.places.get(*n)?.as_ref(),
-        CodeRow::Cut => None,
+        CodeRow::Source(_) | CodeRow::Cut => None,
     }
+}
+
+/// The command that shows the source around a line.
+pub(crate) fn source(view: &CodeView, rows: &[CodeRow], row: usize) -> Option<String> {
+    let CodeRow::Source(n) = rows.get(row)? else { return None };
+    let origin = view.disassembly.starts(*n)?;
+    Some(format!("l {}:{} {SOURCE_LINES}", origin.file, origin.line))
 }
 
 /// The line of the instruction that covers an address.

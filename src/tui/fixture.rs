@@ -13,7 +13,7 @@ use crate::locks::{
     Blocked, Confidence, Cycle, Holder, Lock, LockGraph, LockKind, Mode, Root, StateValue, TaskRef,
     Waiter,
 };
-use crate::present::{Disassembly, InstructionRow};
+use crate::present::{Disassembly, InstructionRow, Origin};
 use crate::unwind::FrameKind;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -317,7 +317,22 @@ impl Source for Fixture {
         table.push("init_task", VirtAddr(START + 0x1000), 'D');
         let symbols = Symbols::new(table.finish(VirtAddr(START + 0x2000)), Vec::new());
         let code = Code::decode(VirtAddr(START), CODE.to_vec());
-        let disassembly = Disassembly::of(&code, &symbols);
+        let mut disassembly = Disassembly::of(&code, &symbols);
+        // A loop of its own, the middle of it out of a header.
+        for (n, row) in disassembly.rows.iter_mut().enumerate().take(12) {
+            let (file, line, text) = match n {
+                0..3 => ("kernel/sched/core.c", 6700, Some("void __sched schedule(void)")),
+                5..7 => ("include/linux/sched.h", 2046, None),
+                _ => ("kernel/sched/core.c", 6708, Some("\twhile (need_resched())")),
+            };
+            row.origin = Some(Arc::new(Origin {
+                file: file.into(),
+                line,
+                function: Some(if text.is_some() { "schedule" } else { "need_resched" }.into()),
+                inlined: text.is_none(),
+                text: text.map(str::to_owned),
+            }));
+        }
         let place = |row: &InstructionRow| {
             let target = row.target.as_ref()?;
             Some(if target.branch { Place::Code(target.at) } else { Place::Memory(target.at) })

@@ -255,7 +255,7 @@ fn code_shows_its_jumps_and_the_frame_that_is_in_it() {
     let (text, styles) = legend(&buffer(&driver.app), driver.app.theme);
     insta::assert_snapshot!("code_80x24", text);
     insta::assert_snapshot!("code_80x24_styles", styles);
-    let driver = after("gschedule<enter>jjjj", 200, 50);
+    let driver = after("gschedule<enter>jjjjjj", 200, 50);
     let (text, styles) = legend(&buffer(&driver.app), driver.app.theme);
     insta::assert_snapshot!("code_200x50", text);
     insta::assert_snapshot!("code_200x50_styles", styles);
@@ -267,10 +267,16 @@ fn jumps_and_calls_are_followed_and_come_back() {
     assert_eq!(driver.app.here.code.0 & 0xfff, 0xa00);
     driver.press(Key::script("o").unwrap()[0]);
     assert_eq!(driver.app.here.code.0 & 0xfff, 0x900);
-    assert_eq!(driver.app.here.windows.code.cursor, 7);
+    assert_eq!(driver.app.here.windows.code.cursor, 11);
     // A jump inside the function puts the cursor on its target.
     let driver = after("gschedule<enter>/jmp<enter><enter>", 120, 40);
-    assert_eq!(driver.app.here.windows.code.cursor, 3);
+    assert_eq!(driver.app.here.windows.code.cursor, 5);
+    // Source lines can be hidden, and lead to their file.
+    let hidden = after("gschedule<enter>jjjjs", 120, 40);
+    assert_eq!(hidden.app.here.windows.code.cursor, 3);
+    assert!(!text(&hidden.app).contains("core.c"));
+    let source = after("gschedule<enter>k<enter>", 120, 40);
+    assert_eq!(source.app.here.command, "l kernel/sched/core.c:6700 100");
     assert!(text(&after("gschedule<enter>x", 120, 40).app).contains("+28"));
 }
 

@@ -7,9 +7,9 @@ use crate::present::{Disassembly, Document, Radix};
 
 pub(super) const DIS: Command = Command {
     name: "dis",
-    usage: "dis [-r | -f] [-x | -d] [-u] ADDR | SYMBOL | (EXPRESSION) [COUNT]",
+    usage: "dis [-r | -f] [-l] [-x | -d] [-u] ADDR | SYMBOL | (EXPRESSION) [COUNT]\ndis -s ADDR | SYMBOL | (EXPRESSION) [COUNT]",
     summary: "machine code as it lies in the dump",
-    details: "Of a symbol the whole function, of an address one instruction, unless COUNT says how many.\n-r  from the start of the function up to the address\n-f  from the address to the end of the function\n-x  distances in hex; -d in decimal\n-u  ADDR is in the address space of the current task",
+    details: "Of a symbol the whole function, of an address one instruction, unless COUNT says how many.\n-r  from the start of the function up to the address\n-f  from the address to the end of the function\n-l  with file and line, and the source line where its file is at hand (--source)\n-s  the source of the function instead, or COUNT lines of it\n-x  distances in hex; -d in decimal\n-u  ADDR is in the address space of the current task",
     run,
 };
 
@@ -22,6 +22,8 @@ struct Wanted {
     reverse: bool,
     forward: bool,
     user: bool,
+    lines: bool,
+    source: bool,
     radix: Radix,
 }
 
@@ -38,6 +40,8 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
             match letter {
                 'r' => wanted.reverse = true,
                 'f' => wanted.forward = true,
+                'l' => wanted.lines = true,
+                's' => wanted.source = true,
                 'u' => wanted.user = true,
                 'x' => wanted.radix = Radix::Hex,
                 'd' => wanted.radix = Radix::Decimal,
@@ -48,11 +52,22 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
     if wanted.reverse && wanted.forward {
         return Err(CommandError::new("-r and -f exclude each other"));
     }
-    let (at, symbol, count) = place(console, &rest)?;
+    let (at, symbol, count) = place(console, &DIS, &rest)?;
+    if wanted.source {
+        return super::source::function(console.session, at, count);
+    }
     let code = code(console, at, symbol, count, &wanted)?;
     let disassembly = Disassembly::of(&code, console.session.symbols());
+    let mut notes = Vec::new();
+    let disassembly = match wanted.lines && !wanted.user {
+        true => disassembly.with_origins(console.session),
+        false => disassembly,
+    };
+    if wanted.lines && disassembly.rows.iter().all(|row| row.origin.is_none()) {
+        notes.push(super::source::no_lines(console.session, at));
+    }
     let lines = disassembly.lines(wanted.radix);
-    let mut answer = Answer::from(Document::Table(disassembly.table(lines)));
+    let mut answer = Answer { notes, ..Document::Table(disassembly.table(lines)).into() };
     if let Some(fault) = &code.cut {
         answer.notes.push(format!("nothing more: {fault}"));
     }
@@ -60,12 +75,16 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
 }
 
 /// Where, whether that is the whole of a symbol, and how many instructions.
-fn place(
+pub(super) fn place(
     console: &Console<'_>,
+    command: &Command,
     words: &[&str],
 ) -> Result<(VirtAddr, bool, Option<usize>), CommandError> {
     let (count, place) = match words {
-        [] => return Err(CommandError::new("dis wants an address or a symbol")),
+        [] => {
+            let name = command.name;
+            return Err(CommandError::new(format!("{name} wants an address or a symbol")));
+        }
         // An expression may have blanks in it.
         [place @ .., last] if !place.is_empty() && !last.ends_with(')') => {
             let bad = || CommandError::new(format!("{last} is no count"));

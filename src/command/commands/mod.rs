@@ -15,6 +15,7 @@ mod ps;
 mod rd;
 mod search;
 mod set;
+mod source;
 pub(super) mod structure;
 mod sym;
 mod sys;
@@ -46,6 +47,7 @@ pub static COMMANDS: &[Command] = &[
     foreach::FOREACH,
     help::HELP,
     kmem::KMEM,
+    source::L,
     list::LIST,
     log::LOG,
     modules::MOD,

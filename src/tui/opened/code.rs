@@ -24,7 +24,7 @@ pub(super) fn view(opened: &Opened, at: VirtAddr) -> Answer<CodeView> {
             (code.map_err(|fault| fault.to_string())?, at.to_string())
         }
     };
-    let disassembly = Disassembly::of(&code, session.symbols());
+    let disassembly = Disassembly::of(&code, session.symbols()).with_origins(session);
     let place = |row: &InstructionRow| {
         let target = row.target.as_ref()?;
         match target.branch {

@@ -1,7 +1,7 @@
 //! Machine code, with the arrows of its jumps and the frames that are in it.
 
 use super::position;
-use crate::present::{InstructionRow, Radix};
+use crate::present::{InstructionRow, Origin, Radix};
 use crate::tui::app::App;
 use crate::tui::code::{CodeRow, Lanes};
 use crate::tui::model::CodeView;
@@ -54,6 +54,19 @@ pub(super) fn draw_code(app: &App, buf: &mut Buffer, area: Rect) {
                 arrows(&mut line, app.jumps.beside(*n), hot, most, app.theme.glyphs);
                 words(line, row, app)
             }
+            Some(CodeRow::Source(n)) => match view.disassembly.starts(*n) {
+                Some(origin) => {
+                    let line = Line::of("      ", Role::Text);
+                    let mut line = line.pad(if wide { 31 } else { 14 });
+                    // Arrows pass by.
+                    let up = app.jumps.beside(*n).up;
+                    let lanes = Lanes { up, down: up, ..Lanes::default() };
+                    let hot = selected.map_or(0, |selected| app.jumps.shared(*n, selected));
+                    arrows(&mut line, lanes, hot, most, app.theme.glyphs);
+                    source(line, origin, wide)
+                }
+                None => Line::default(),
+            },
             Some(CodeRow::Cut) => {
                 let why = view.cut.as_deref().unwrap_or_default();
                 Line::of(format!("    {} cut: {why}", app.theme.glyphs.more), Role::Fault)
@@ -125,6 +138,20 @@ fn arrows(line: &mut Line, lanes: Lanes, hot: u8, most: usize, glyphs: &Glyphs) 
             " "
         };
         line.push(format!("{end} "), role(lanes.ends & hot != 0));
+    }
+}
+
+/// A source line, and of which inlined function it is.
+fn source(mut line: Line, origin: &Origin, wide: bool) -> Line {
+    // Where there is little room, the file's name alone.
+    let file = if wide { &*origin.file } else { origin.file.rsplit('/').next().unwrap_or("") };
+    line.push(format!("{file}:{}", origin.line), Role::Wait);
+    if let Some(function) = origin.function.as_deref().filter(|_| origin.inlined) {
+        line.push(format!(" {function}"), Role::Symbol);
+    }
+    match &origin.text {
+        Some(text) => line.with(format!("  {}", text.trim()), Role::Task),
+        None => line,
     }
 }
 

@@ -41,6 +41,14 @@ pub(super) fn enter(app: &mut App) {
             let place = app.code.ready().and_then(|view| code::place(view, &app.code_rows, row));
             if let Some(place) = place.cloned() {
                 app.go(&place);
+                return;
+            }
+            let source = app.code.ready().and_then(|v| code::source(v, &app.code_rows, row));
+            if let Some(command) = source {
+                app.leave();
+                app.here.screen = Screen::Output;
+                app.here.command = command;
+                app.here.windows.output = Window::default();
             }
         }
         Screen::Log => {}
