@@ -67,6 +67,12 @@ fn ps_lists_every_task_as_crash_does() {
     assert_eq!(exec("ps -S"), "  RU: 9\n  IN: 22\n  ID: 42\n  UN: 35\n");
     assert_eq!(exec("ps -A | grep -v PID | wc -l"), "4\n");
 
+    assert_eq!(exec("ps UN | wc -l"), "36\n");
+    let parents = exec("ps -p 142");
+    let pids: Vec<&str> = parents.lines().map(|l| l.split_whitespace().nth(1).unwrap()).collect();
+    assert_eq!(pids, ["0", "1", "142"], "{parents}");
+    assert_eq!(exec("ps -g 142 | grep -c mm-"), "6\n");
+
     let rows = exec_json("ps");
     let holder = rows["rows"].as_array().unwrap().iter().find(|row| row["pid"] == 142).unwrap();
     assert_eq!(holder["task"], "0xffff88ca4132b000");

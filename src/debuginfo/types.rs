@@ -667,8 +667,9 @@ impl<'t> Type<'t> {
                 if keyword.is_empty() {
                     to.declare_within(what, depth, visits)
                 } else if matches!(to.kind(), Kind::Pointer { .. }) {
+                    // `* const name`, as gdb writes it.
                     let space = if what.is_empty() { "" } else { " " };
-                    to.declare_within(format!("{keyword}{space}{what}"), depth, visits)
+                    to.declare_within(format!(" {keyword}{space}{what}"), depth, visits)
                 } else {
                     format!("{keyword} {}", to.declare_within(what, depth, visits))
                 }

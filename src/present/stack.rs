@@ -200,7 +200,8 @@ impl Stack {
         let mut number = 0;
         let mut foreign = false;
         for (index, frame) in self.frames.iter().enumerate() {
-            if foreign && frame.on_task_stack {
+            let switched = foreign && frame.on_task_stack;
+            if switched {
                 let interrupted = |frame: &&StackFrame| frame.kind != FrameKind::Call;
                 let name = match self.frames.iter().skip(index).find(interrupted) {
                     Some(StackFrame { kind: FrameKind::Irq, .. }) => "IRQ",
@@ -212,7 +213,7 @@ impl Stack {
             foreign = !frame.on_task_stack && frame.kind != FrameKind::User;
             match frame.kind {
                 FrameKind::Call => {
-                    lines.push(frame.call(number));
+                    lines.push(frame.call(number, switched));
                     number += 1;
                 }
                 FrameKind::User => lines.extend(registers(&frame.registers).map(Line::from)),
@@ -269,14 +270,13 @@ impl StackFrame {
         }
     }
 
-    fn call(&self, number: usize) -> Line {
+    /// In brackets stands the slot of the return address; where the callee `switched` to another
+    /// stack it lies there, and crash prints the stack pointer.
+    fn call(&self, number: usize, switched: bool) -> Line {
+        let slot = if switched { self.sp } else { self.sp.minus(8) };
         let name = self.symbol.as_ref().map_or("(unknown)", |(name, _)| name);
-        let mut text = format!(
-            "{:>3} [{:016x}] {name} at {:016x}",
-            format!("#{number}"),
-            self.sp.minus(8),
-            self.pc
-        );
+        let mut text =
+            format!("{:>3} [{:016x}] {name} at {:016x}", format!("#{number}"), slot, self.pc);
         if let Some(module) = &self.module {
             text += &format!(" [{module}]");
         }

@@ -438,8 +438,53 @@ def slabs(dump, program):
     return f"{len(expected)} lines"
 
 
+def expressions(dump, program):
+    """C expressions come to what drgn says."""
+    expected = [json.loads(line) for line in dump.golden("expressions.jsonl").splitlines()]
+    answers = program.answers(dump, [f"p {line['expression']}" for line in expected])
+    for line, answer in zip(expected, answers):
+        got = answer.get("value", answer.get("error"))
+        if got != line["value"]:
+            yield f"{line['expression']} is {line['value']}, not {got}"
+    return f"{len(expected)} expressions as drgn has them"
+
+
+def marked(lines):
+    """The members of `struct -o` that tell their offset, and the size."""
+    found = [re.fullmatch(r" *\[(\d+)\] *(.*)", line) for line in lines]
+    members = [(int(member[1]), member[2].replace("[0];", "[];")) for member in found if member]
+    return [*members, next((line for line in lines if line.startswith("SIZE")), None)]
+
+
+def structs(dump, program):
+    """Structs have the members, offsets and sizes that crash prints.
+
+    crash tells no offsets inside a member whose type has no name: there only ours are, and no more is wrong.
+    """
+    expected = reference.crash_structs(dump.golden("structs.txt"))
+    answers = program.answers(dump, [f"struct -o {name}" for name in expected])
+    members = 0
+    for (name, lines), answer in zip(expected.items(), answers):
+        got = marked(answer.get("lines", []))
+        silent = any(not re.match(r" *\[", line) and re.search(r"[^{}]; *$|<no data", line) for line in lines)
+        ours = iter(got)
+        missing = next((member for member in marked(lines) if member not in ours), None)
+        members += len(got) - 1
+        if missing:
+            yield f"struct {name}: no {missing} in its place; {answer.get('error', '')}"
+        elif not silent and len(got) != len(marked(lines)):
+            yield f"struct {name}: {len(marked(lines)) - 1} members, not {len(got) - 1}"
+    return f"{len(expected)} structs as crash has them, {members} members"
+
+
 # By the file in golden/ that they need beside the others.
-WITH_FILE = {addresses: "addresses.jsonl", slabs: "kmem-s.txt", local_variables: "locals.jsonl"}
+WITH_FILE = {
+    addresses: "addresses.jsonl",
+    slabs: "kmem-s.txt",
+    local_variables: "locals.jsonl",
+    expressions: "expressions.jsonl",
+    structs: "structs.txt",
+}
 WITH_GOLDEN = [ps, stacks, running, names, lines, unwinders, log, mod]
 WITH_TRUTH = [report, cycles, roots]
 ALWAYS = [variants, dis]

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Holds hangscope's answers against those of crash and drgn, and against what the guest itself said.
 
-    compare.py FOLDER... [--program target/release/hangscope] [--vmlinux RELEASE=FILE]... [--only CHECK,...]
+    compare.py FOLDER... [--program target/release/hangscope] [--vmlinux RELEASE=FILE]... [--option=OPTION]... [--only CHECK,...]
 
 A FOLDER is one dump, or holds folders of dumps: vmcore or vmcore.*, all of the same memory; truth.json,
 dmesg.txt; golden/ with ps.txt, foreach-bt.txt, log.txt, mod.txt of crash and drgn.jsonl of drgn
-(tests/lab makes all of them); and, where they are there, addresses.jsonl (addresses.py under drgn) and kmem-s.txt
-(crash's `kmem -s`).  What a folder does not have is not checked.  Kernels before 6.0 do not say in
+(tests/lab makes all of them); and, where they are there, addresses.jsonl and expressions.jsonl (addresses.py,
+expressions.py under drgn), kmem-s.txt and structs.txt (crash's `kmem -s`, `struct -o`).  What a folder does not have is not checked.  Kernels before 6.0 do not say in
 VMCOREINFO where their symbols are: without a --vmlinux of that release their dumps are skipped.
 
 dis wants objdump (binutils 2.39 or later).  One line a check; the last line is `N passed, N failed`.
@@ -60,19 +60,21 @@ class Failed(Exception):
 
 
 class Program:
-    def __init__(self, path, vmlinux):
+    def __init__(self, path, vmlinux, options):
         self.path = path
         self.vmlinux = vmlinux
+        self.options = options
 
     @functools.cache
-    def run(self, *arguments, dump):
+    def run(self, *arguments, dump, may_fail=False):
         options = ["-s", self.vmlinux[dump.release]] if dump.release in self.vmlinux else []
+        options += self.options
         command = [self.path, *arguments, *options]
         try:
             ended = subprocess.run(command, capture_output=True, timeout=LIMIT_S, stdin=subprocess.DEVNULL)
         except subprocess.TimeoutExpired:
             raise Failed(f"{' '.join(map(str, command))}: no end after {LIMIT_S} s") from None
-        if ended.returncode:
+        if ended.returncode and not (may_fail and ended.stdout):
             message = ended.stderr.decode(errors="replace").strip() or f"exit status {ended.returncode}"
             raise Failed(f"{' '.join(map(str, command))}: {message[-400:]}")
         return ended.stdout.decode(errors="backslashreplace")
@@ -93,6 +95,11 @@ class Program:
         if wrong := next((answer for answer in answers if "error" in answer), None):
             raise Failed(f"{wrong['command']}: {wrong['error']}")
         return [answer["rows"] for answer in answers]
+
+    def answers(self, dump, commands):
+        """What each of many commands answers, errors too."""
+        arguments = [part for command in commands for part in ("-c", command)]
+        return json.loads(self.run("exec", dump.file, "--json", *arguments, dump=dump, may_fail=True))
 
     def report(self, dump):
         return json.loads(self.run("report", "--json", dump.file, dump=dump))
@@ -124,9 +131,11 @@ def main():
     parser.add_argument("--program", type=pathlib.Path, default="target/release/hangscope")
     parser.add_argument("--vmlinux", action="append", default=[], help="RELEASE=FILE")
     parser.add_argument("--golden", action="append", default=[], type=pathlib.Path, help="more golden files, in FOLDER/NAME-OF-DUMP")
+    parser.add_argument("--option", action="append", default=[], help="for every run of the program: --option=--no-btf")
     parser.add_argument("--only", type=lambda text: text.split(","))
     options = parser.parse_args()
-    program = Program(options.program, dict(pair.split("=", 1) for pair in options.vmlinux))
+    vmlinux = dict(pair.split("=", 1) for pair in options.vmlinux)
+    program = Program(options.program, vmlinux, options.option)
     Dump.more_golden = options.golden
     passed = failed = 0
     for folder in options.folders:

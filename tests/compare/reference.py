@@ -49,6 +49,19 @@ def crash_modules(text):
     return modules
 
 
+def crash_structs(text):
+    """crash's `struct -o`, one after the other -> {name: lines}."""
+    structs, lines = {}, []
+    for line in text.splitlines():
+        if line.startswith(("struct ", "union ", "typedef ")):
+            lines = []
+        lines.append(line.rstrip())
+        if line.startswith("SIZE: "):
+            structs[lines[0].split()[1]] = lines
+            lines = []
+    return structs
+
+
 def drgn_stacks(text):
     """golden.py's lines -> {task address: [(pc, sp)]}, inline frames left out."""
     stacks = {}

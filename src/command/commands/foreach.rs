@@ -13,7 +13,9 @@ pub(super) const FOREACH: Command = Command {
     run,
 };
 
-const STATES: [&str; 11] = ["RU", "IN", "UN", "ID", "ZO", "ST", "TR", "DE", "NE", "PA", "WA"];
+/// The states that tasks are chosen by.
+pub(super) const STATES: [&str; 11] =
+    ["RU", "IN", "UN", "ID", "ZO", "ST", "TR", "DE", "NE", "PA", "WA"];
 
 fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandError> {
     let session = console.session;

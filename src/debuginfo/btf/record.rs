@@ -173,18 +173,34 @@ impl Btf {
 
     fn compound(&self, record: &Record) -> Option<Compound> {
         let member = |[name, ty, offset]: [u32; 3]| {
-            // With the flag, the high byte is the width of a bit-field.
-            let (bit_offset, bits) =
-                if record.kind_flag { (offset & 0xff_ffff, offset >> 24) } else { (offset, 0) };
+            // With the flag, the high byte is the width of a bit-field; without it a bit-field is
+            // told by its type, an integer of fewer bits than its bytes have.
+            let (bit_offset, bits) = if record.kind_flag {
+                (u64::from(offset & 0xff_ffff), offset >> 24)
+            } else {
+                let (shift, bits) = self.narrow(ty).unwrap_or_default();
+                (u64::from(offset) + u64::from(shift), bits)
+            };
             MemberDef {
                 name: self.name(name),
                 ty: self.id(ty),
-                bit_offset: u64::from(bit_offset),
+                bit_offset,
                 bit_size: (bits != 0).then_some(bits),
             }
         };
         let members = record.groups()?.map(member).collect();
         Some(Compound { size: u64::from(record.value), members })
+    }
+
+    /// Of an integer that does not fill its bytes: from which bit on it lies in them, and its width.
+    fn narrow(&self, ty: u32) -> Option<(u32, u32)> {
+        if let (Some(base), true) = (&self.base, ty < self.first_id) {
+            return base.narrow(ty);
+        }
+        let record = self.record(self.local(ty)?).filter(|record| record.kind == INT)?;
+        let [encoding] = numbers(record.rest)?;
+        let (shift, bits) = (encoding >> 16 & 0xff, encoding & 0xff);
+        (shift != 0 || bits != record.value.saturating_mul(8)).then_some((shift, bits))
     }
 
     fn enumeration(&self, record: &Record) -> Option<Kind> {

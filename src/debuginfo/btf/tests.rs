@@ -94,6 +94,30 @@ fn structs_have_their_members_and_bit_fields() {
 }
 
 #[test]
+fn bit_fields_without_the_flag_are_told_by_their_type() {
+    let mut w = Writer::new();
+    w.add(record::INT, false, "unsigned int", 4, 0, &[32]);
+    w.add(record::INT, false, "unsigned int", 4, 0, &[5 << 16 | 3]);
+    let (whole, part) = (w.string("whole"), w.string("part"));
+    w.add(record::STRUCT, false, "old", 8, 2, &[whole, 1, 0, part, 2, 32]);
+    let mut types = Types::new();
+    types.add(Box::new(Btf::new(w.bytes(), 0).unwrap()));
+    let old = types.structure("old").unwrap();
+    let [whole, part] = ["whole", "part"].map(|name| old.member(name).unwrap());
+    assert_eq!((whole.bit_offset, whole.bit_size), (0, None));
+    assert_eq!((part.bit_offset, part.bit_size), (37, Some(3)));
+}
+
+#[test]
+fn the_values_of_enums_are_found_by_name() {
+    let types = types();
+    let found = |name| types.enumerator(name).map(|(ty, value)| (ty.name(), value));
+    assert_eq!(found("LOW"), Ok(("enum level".to_owned(), -1)));
+    assert_eq!(found("BIG"), Ok(("enum wide".to_owned(), 0x1_0000_0001)));
+    assert!(found("level").is_err());
+}
+
+#[test]
 fn every_kind_keeps_its_meaning() {
     let types = types();
     let kind = |index| types.get(TypeId { source: 0, index }).kind();
