@@ -15,7 +15,7 @@ for command in ps 'foreach bt' log mod 'kmem -s'; do
 	echo "$command > $out/golden/${name// /-}.txt"
 done | {
 	cat
-	python3 "$here/types.py" "$(realpath "$kernel/vmlinux")" 500 | sed "s|.*|struct -o & >> $out/golden/structs.txt|"
+	python3 "$here/structs.py" "$(realpath "$kernel/vmlinux")" 500 | sed "s|.*|struct -o & >> $out/golden/structs.txt|"
 	echo quit
 } | timeout 600 "$here/from.sh" "$work" forky crash "${options[@]}" "$(realpath "$kernel/vmlinux")" "$dump" > "$out/golden/crash.out" 2>&1 ||
 	{ cat "$out/golden/crash.out"; exit 1; }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""types.py VMLINUX COUNT: names of COUNT structs that VMLINUX's BTF describes, every k-th by name."""
+"""structs.py VMLINUX COUNT: names of COUNT structs that VMLINUX's BTF describes, every k-th by name."""
 import struct
 import subprocess
 import sys
