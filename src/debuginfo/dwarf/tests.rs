@@ -16,7 +16,7 @@ const EVERYTHING: &str = "
         _Bool dead : 1;
         u8 comm[16], grid[2][3][4];
         union { long l; double d; } ;
-        const char *restrict where;
+        const char * restrict where;
         int (*wake)(struct task *who, enum level, ...);
         struct outside *outside;
         enum level level; enum large large; enum flags some;
@@ -74,7 +74,7 @@ fn every_version_tells_offsets_and_declarations_alike() {
             "184 u8 comm[16]",
             "312 u8 grid[2][3][4]",
             "512 union {...}",
-            "576 const char *restrict where",
+            "576 const char * restrict where",
             "640 int (*wake)(struct task *, enum level, ...)",
             "704 struct outside *outside",
             "768 enum level level",
