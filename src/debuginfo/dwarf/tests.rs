@@ -91,8 +91,8 @@ fn every_version_tells_offsets_and_declarations_alike() {
             "1600 long flexible[]",
         ];
         // DWARF 2 has no word for it.
-        let restrict = if version == "-gdwarf-2" { "" } else { "restrict " };
-        let wanted = wanted.map(|line| line.replace("restrict ", restrict));
+        let restrict = if version == "-gdwarf-2" { "" } else { " restrict " };
+        let wanted = wanted.map(|line| line.replace(" restrict ", restrict));
         assert_eq!(members, wanted, "{version}");
         assert_eq!(task(types).size(), Some(208), "{version}");
     });
