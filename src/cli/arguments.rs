@@ -99,9 +99,10 @@ pub(super) struct Debug {
         default_missing_value = "deadlock")]
     pub(super) demo: Option<Demo>,
 
-    /// The kernel's vmlinux, with symbols and debug information
+    /// The kernel's vmlinux, with symbols and debug information, or a module's NAME.ko (may be
+    /// repeated)
     #[arg(short = 's', long, value_name = "FILE")]
-    pub(super) vmlinux: Option<PathBuf>,
+    pub(super) vmlinux: Vec<PathBuf>,
 
     /// Look for debug information here, too (may be repeated)
     #[arg(long, value_name = "DIR")]

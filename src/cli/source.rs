@@ -5,7 +5,7 @@ use super::output::Failure;
 use crate::debuginfo::SourceTrees;
 use crate::dump::Dump;
 use crate::kernel::{Options, Session};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A real dump of a real deadlock; assets/README.md tells what it holds.
 static DEADLOCK: &[u8] = include_bytes!("../../assets/demo.vmcore");
@@ -49,9 +49,12 @@ pub(super) fn check(dumps: &[PathBuf], debug: &Debug) -> Result<(), Failure> {
 
 /// Where to look for what the dump lacks.
 pub(super) fn options(dumps: &[PathBuf], debug: &Debug) -> Options {
+    let (modules, kernels): (Vec<PathBuf>, Vec<PathBuf>) =
+        debug.vmlinux.iter().cloned().partition(|path| is_module(path));
     Options {
         dumps: dumps.to_vec(),
-        vmlinux: debug.vmlinux.clone(),
+        vmlinux: kernels.into_iter().next_back(),
+        module_files: modules,
         built_in: match debug.demo {
             Some(Demo::Seed | Demo::SeedFound) => Some(|| unpacked(SEED_KERNEL)),
             Some(Demo::Deadlock) | None => None,
@@ -63,6 +66,12 @@ pub(super) fn options(dumps: &[PathBuf], debug: &Debug) -> Options {
         unwind_by_dwarf: debug.unwind == Unwind::Dwarf,
         sources: SourceTrees::new(debug.source.clone()),
     }
+}
+
+/// Whether a file is a module's, as its name tells: `NAME.ko`, `NAME.ko.debug`, `NAME.ko.xz`.
+fn is_module(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy());
+    name.is_some_and(|name| name.ends_with(".ko") || name.contains(".ko."))
 }
 
 /// A session of an open dump.

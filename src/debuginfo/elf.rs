@@ -1,16 +1,17 @@
-//! The kernel's ELF file, vmlinux: symbols, BTF and other sections of it.
+//! The kernel's ELF file, vmlinux: symbols, BTF and other sections of it; and a module's file.
 //!
 //! The file is mapped and only its headers are read at first; its 600 MB are mostly DWARF. What it
 //! says about addresses is about the place that the kernel was linked for; where KASLR moved it to
 //! is for the caller to say.
 
+use super::relocate;
 use super::symbols::SymbolTable;
 use crate::dump::{Bytes, VirtAddr, scrub};
 use goblin::container::{Container, Ctx, Endian};
-use goblin::elf::header::{EM_X86_64, ET_DYN, ET_EXEC};
+use goblin::elf::header::{EM_X86_64, ET_DYN, ET_EXEC, ET_REL};
 use goblin::elf::section_header::{
     SHF_ALLOC, SHF_COMPRESSED, SHF_EXECINSTR, SHF_WRITE, SHN_LORESERVE, SHN_UNDEF, SHT_NOBITS,
-    SHT_NOTE, SHT_SYMTAB, SectionHeader,
+    SHT_NOTE, SHT_RELA, SHT_SYMTAB, SectionHeader,
 };
 use goblin::elf::sym::{STB_GLOBAL, STB_LOCAL, STB_WEAK, STT_FILE, STT_OBJECT, STT_SECTION, Sym};
 use goblin::elf::{Elf, Symtab};
@@ -46,12 +47,14 @@ pub enum ElfError {
     Stripped,
 }
 
-/// A vmlinux.
+/// A vmlinux, or a module's file.
 pub struct Vmlinux {
     bytes: Arc<Bytes>,
     sections: Vec<SectionHeader>,
     /// The section that holds the names of the sections.
     names: usize,
+    /// It was not linked: a module's.
+    relocatable: bool,
 }
 
 /// A section that is in the file.
@@ -85,11 +88,19 @@ impl Vmlinux {
     /// # Errors
     /// [`ElfError`] when it is not an x86-64 kernel.
     pub fn open(path: &Path) -> Result<Vmlinux, ElfError> {
-        // Nothing else is opened: a pipe would wait for its writer.
-        if !std::fs::metadata(path)?.is_file() {
-            return Err(ElfError::NotElf);
+        Vmlinux::new(map(path)?)
+    }
+
+    /// Opens a module's file, which may be compressed.
+    ///
+    /// # Errors
+    /// [`ElfError`] when it is no x86-64 module.
+    pub fn open_module(path: &Path) -> Result<Vmlinux, ElfError> {
+        let file = Vmlinux::parse(relocate::unpack(map(path)?)?)?;
+        if !file.relocatable {
+            return Err(ElfError::Foreign("an ELF file that is no module"));
         }
-        Vmlinux::new(Bytes::map(&File::open(path)?)?)
+        Ok(file)
     }
 
     /// Reads the headers of a file that is in memory.
@@ -101,6 +112,14 @@ impl Vmlinux {
     }
 
     fn new(bytes: Bytes) -> Result<Vmlinux, ElfError> {
+        let file = Vmlinux::parse(bytes)?;
+        if file.relocatable {
+            return Err(ElfError::Foreign("an ELF file that is no program (a module or a core?)"));
+        }
+        Ok(file)
+    }
+
+    fn parse(bytes: Bytes) -> Result<Vmlinux, ElfError> {
         if !bytes.starts_with(b"\x7fELF") {
             return Err(ElfError::NotElf);
         }
@@ -110,14 +129,70 @@ impl Vmlinux {
         if header.e_machine != EM_X86_64 || !little || !wide {
             return Err(ElfError::Foreign("an ELF file of another machine than x86-64"));
         }
-        if header.e_type != ET_EXEC && header.e_type != ET_DYN {
+        if ![ET_EXEC, ET_DYN, ET_REL].contains(&header.e_type) {
             return Err(ElfError::Foreign("an ELF file that is no program (a module or a core?)"));
         }
         const SECTIONS: ElfError = ElfError::Damaged("its section headers");
         let offset = usize::try_from(header.e_shoff).map_err(|_| SECTIONS)?;
         let sections = SectionHeader::parse(&bytes, offset, usize::from(header.e_shnum), context());
         let sections = sections.map_err(|_| SECTIONS)?;
-        Ok(Vmlinux { bytes: Arc::new(bytes), sections, names: usize::from(header.e_shstrndx) })
+        Ok(Vmlinux {
+            bytes: Arc::new(bytes),
+            sections,
+            names: usize::from(header.e_shstrndx),
+            relocatable: header.e_type == ET_REL,
+        })
+    }
+
+    /// Says where the kernel loaded a module's sections.
+    pub fn place(&mut self, loaded: &[(String, VirtAddr)]) {
+        for (name, at) in loaded {
+            let number = self.number(name);
+            if let Some(section) = number.and_then(|number| self.sections.get_mut(number)) {
+                section.sh_addr = at.0;
+            }
+        }
+    }
+
+    /// Whether a section of that name is there, of whatever size.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.header(name).is_some_and(|section| section.sh_type != SHT_NOBITS)
+    }
+
+    /// Fills what a module's file leaves open in a section; see [`relocate`].
+    pub(super) fn relocate(&self, name: &str, contents: &mut [u8]) {
+        let Some(number) = self.number(name) else { return };
+        let at = self.sections.get(number).map_or(0, |section| section.sh_addr);
+        let filling = |section: &&SectionHeader| {
+            section.sh_type == SHT_RELA && usize::try_from(section.sh_info) == Ok(number)
+        };
+        for relocations in self.sections.iter().filter(filling) {
+            let Some(bytes) = self.contents(relocations) else { continue };
+            let Some(table) = usize::try_from(relocations.sh_link)
+                .ok()
+                .and_then(|number| self.contents(self.sections.get(number)?))
+            else {
+                continue;
+            };
+            let count = table.len() / Sym::size(Container::Big);
+            let Ok(symbols) = Symtab::parse(table, 0, count, context()) else { continue };
+            relocate::apply(contents, at, bytes, |symbol| {
+                let symbol = symbols.get(symbol)?;
+                let section = u32::try_from(symbol.st_shndx).ok()?;
+                let base = match section {
+                    SHN_UNDEF => return None,
+                    SHN_LORESERVE.. => 0,
+                    _ => self.sections.get(symbol.st_shndx)?.sh_addr,
+                };
+                Some(base.wrapping_add(symbol.st_value))
+            });
+        }
+    }
+
+    /// Whether [`Vmlinux::relocate`] would change that section.
+    pub(super) fn has_holes(&self, name: &str) -> bool {
+        self.relocatable && self.number(&format!(".rela{name}")).is_some()
     }
 
     /// A section by its name. `None` also when its contents are not in the file, as in those that
@@ -139,8 +214,12 @@ impl Vmlinux {
     }
 
     fn header(&self, name: &str) -> Option<&SectionHeader> {
+        self.sections.get(self.number(name)?)
+    }
+
+    fn number(&self, name: &str) -> Option<usize> {
         let names = self.sections.get(self.names)?;
-        self.sections.iter().find(|section| {
+        self.sections.iter().position(|section| {
             self.text(names, section.sh_name).is_some_and(|its| its == name.as_bytes())
         })
     }
@@ -258,6 +337,14 @@ impl Vmlinux {
         let rest = self.contents(strings)?.get(offset..)?;
         CStr::from_bytes_until_nul(rest).ok().map(CStr::to_bytes)
     }
+}
+
+/// Maps a file. Nothing else is opened: a pipe would wait for its writer.
+fn map(path: &Path) -> Result<Bytes, ElfError> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(ElfError::NotElf);
+    }
+    Ok(Bytes::map(&File::open(path)?)?)
 }
 
 fn context() -> Ctx {

@@ -51,6 +51,17 @@ pub enum Refused {
         /// The dump's.
         dump: String,
     },
+    /// It is another build of the module.
+    #[error("it is another build of the module: its build id is {its}, the dump's is {dump}")]
+    OtherModule {
+        /// The file's.
+        its: String,
+        /// The loaded module's.
+        dump: String,
+    },
+    /// It has no debug information.
+    #[error("it has no debug information (.debug_info)")]
+    Stripped,
 }
 
 /// A file that belongs to the dump.
@@ -167,9 +178,7 @@ impl Places {
 /// Where distributions put it in a directory like `/usr/lib/debug`.
 fn under_debug(dir: &Path, release: Option<&str>, build_id: Option<&str>) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    if let Some((first, rest)) = build_id.and_then(|id| id.split_at_checked(2)) {
-        found.push(dir.join(".build-id").join(first).join(format!("{rest}.debug")));
-    }
+    found.extend(build_id.map(|id| by_build_id(dir, id)));
     if let Some(release) = release {
         let names = [
             // Debian, Ubuntu, SUSE
@@ -187,8 +196,14 @@ fn under_debug(dir: &Path, release: Option<&str>, build_id: Option<&str>) -> Vec
     found
 }
 
+/// Where a file of that build id, plain and not empty, is in a directory like `/usr/lib/debug`.
+pub(super) fn by_build_id(dir: &Path, id: &str) -> PathBuf {
+    let (first, rest) = id.split_at_checked(2).unwrap_or((id, ""));
+    dir.join(".build-id").join(first).join(format!("{rest}.debug"))
+}
+
 /// Whether text from a dump may be part of a path.
-fn is_plain(text: &str) -> bool {
+pub(super) fn is_plain(text: &str) -> bool {
     !text.is_empty()
         && !text.starts_with('.')
         && text.len() < 200

@@ -22,7 +22,9 @@ mod elf;
 mod find;
 pub mod kallsyms;
 mod made;
+mod module_files;
 mod names;
+mod relocate;
 mod source;
 mod symbols;
 mod types;
@@ -35,6 +37,7 @@ pub use dwarf::{
 pub use elf::{ElfError, Section, Vmlinux, build_id};
 pub use find::{Found, Identity, NotFound, Places, Refused};
 pub use kallsyms::{KallsymsAddresses, KallsymsError};
+pub use module_files::{ModuleFiles, ModuleIdentity};
 pub use source::{SourceFile, SourceTree, SourceTrees};
 pub use symbols::{Symbol, SymbolRef, SymbolTable, Symbols};
 pub use types::{

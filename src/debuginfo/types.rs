@@ -262,6 +262,8 @@ pub enum TypeError {
 #[derive(Default)]
 pub struct Types {
     sources: Vec<Box<dyn TypeSource>>,
+    /// How many of them are at hand; the others open a file when they are asked.
+    at_hand: usize,
     made: Made,
 }
 
@@ -286,6 +288,13 @@ impl Types {
 
     /// Adds a source; earlier ones win when both know a name.
     pub fn add(&mut self, source: Box<dyn TypeSource>) {
+        self.sources.push(source);
+        self.at_hand = self.sources.len();
+    }
+
+    /// Adds a source that opens a file when it is asked, after all others. Only [`Types::find`] looks
+    /// for types there: the program itself asks for many that a kernel may not have.
+    pub fn add_file(&mut self, source: Box<dyn TypeSource>) {
         self.sources.push(source);
     }
 
@@ -317,12 +326,18 @@ impl Types {
             .ok_or_else(|| TypeError::NoType(format!("{}{name}", tag.keyword())))
     }
 
-    /// `struct NAME`.
+    /// `struct NAME` of the kernel, or of a module whose types are in the dump.
     ///
     /// # Errors
     /// [`TypeError::NoType`].
     pub fn structure(&self, name: &str) -> Result<Type<'_>, TypeError> {
-        self.find(Tag::Struct, name)
+        self.find_at_hand(Tag::Struct, name)
+            .ok_or_else(|| TypeError::NoType(format!("struct {name}")))
+    }
+
+    fn find_at_hand(&self, tag: Tag, name: &str) -> Option<Type<'_>> {
+        let mut sources = self.sources.iter().take(self.at_hand);
+        sources.find_map(|source| source.find(tag, name)).map(|id| self.get(id))
     }
 
     /// The type of a variable, where some source knows it.
@@ -476,8 +491,13 @@ impl<'t> Type<'t> {
                 // A declaration stands for its definition in another source, if there is one.
                 Kind::Forward { union } => {
                     let tag = if *union { Tag::Union } else { Tag::Struct };
-                    match ty.def().name.as_deref().map(|name| self.types.find(tag, name)) {
-                        Some(Ok(defined)) if defined != ty => ty = defined,
+                    let Some(name) = ty.def().name.as_deref() else { return ty };
+                    // Its own source knows best, and may be one that is not asked otherwise.
+                    let own = self.types.sources.get(usize::from(ty.id.source));
+                    let own = own.and_then(|own| own.find(tag, name)).filter(|id| *id != ty.id);
+                    let own = own.map(|id| self.types.get(id)).filter(|own| !own.is_declared());
+                    match own.or_else(|| self.types.find_at_hand(tag, name)) {
+                        Some(defined) if defined != ty => ty = defined,
                         _ => return ty,
                     }
                 }
@@ -485,6 +505,11 @@ impl<'t> Type<'t> {
             }
         }
         ty
+    }
+
+    /// Whether it is only declared here.
+    fn is_declared(self) -> bool {
+        matches!(self.kind(), Kind::Forward { .. })
     }
 
     /// `sizeof`, in bytes; `None` for void, functions and declarations.

@@ -4,13 +4,13 @@ use std::fs::File;
 use std::io;
 use std::ops::Deref;
 
-/// The bytes of a dump or of a vmlinux: a mapped file, or bytes compiled into the program.
+/// The bytes of a dump, a vmlinux or a module: a mapped file, or bytes compiled into the program.
 pub(crate) enum Bytes {
     /// A mapped file.
     Mapped(memmap2::Mmap),
     /// Part of the program.
     Static(&'static [u8]),
-    /// Unpacked from bytes compiled into the program, or made up by a test.
+    /// Unpacked, or made up by a test.
     Owned(Vec<u8>),
 }
 

@@ -3,11 +3,19 @@
 //! The kernel's ELF file is only looked for when the dump lacks something; that it has DWARF costs
 //! nothing until something is asked that only DWARF knows. With BTF at hand these are the types of
 //! variables and functions: every type that has a name is in BTF, and one that is not found there is
-//! not looked for in a second place. Without BTF, or with `--no-btf`, DWARF has all types.
+//! not looked for in a second place. Without BTF, or with `--no-btf`, DWARF has all types. So it is
+//! with each module.
 
+use super::module::Module;
+use super::module_sections::{SectionFields, loaded_build_id};
 use super::{Known, Options, Unknown};
-use crate::debuginfo::{Dwarf, Found, Identity, Places, Tag, TypeDef, TypeId, TypeSource, Vmlinux};
+use crate::debuginfo::{
+    Dwarf, Found, Identity, ModuleFiles, ModuleIdentity, Places, Refused, Tag, TypeDef, TypeId,
+    TypeSource, Vmlinux,
+};
 use crate::dump::{VirtAddr, VmcoreInfo};
+use crate::memory::VirtualMemory;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 /// The number of the kernel's DWARF among the sources of types; 0 is its BTF, if it has any.
@@ -26,10 +34,35 @@ pub(super) struct DebugFiles {
     stext: Option<VirtAddr>,
     vmlinux: OnceLock<Known<Found>>,
     dwarf: OnceLock<Known<Dwarf>>,
+    memory: Arc<dyn VirtualMemory>,
+    /// Modules' files that the user named.
+    module_files: Vec<PathBuf>,
+    listed: OnceLock<ModuleFiles>,
+    modules: OnceLock<Vec<ModuleFile>>,
+}
+
+/// The debug file of one module.
+struct ModuleFile {
+    name: Box<str>,
+    /// Its `struct module`.
+    at: VirtAddr,
+    fields: Known<SectionFields>,
+    /// The number of its source of types.
+    source: u16,
+    /// A file that can be read as it is.
+    plain: OnceLock<Known<Found>>,
+    /// One that is packed, where there is no other.
+    packed: OnceLock<Known<Found>>,
+    dwarf: OnceLock<Known<Dwarf>>,
 }
 
 impl DebugFiles {
-    pub(super) fn new(identity: Identity, info: &VmcoreInfo, options: &Options) -> DebugFiles {
+    pub(super) fn new(
+        identity: Identity,
+        info: &VmcoreInfo,
+        options: &Options,
+        memory: Arc<dyn VirtualMemory>,
+    ) -> DebugFiles {
         let places = Places {
             vmlinux: options.vmlinux.clone(),
             debug_dirs: options.debug_dirs.clone(),
@@ -45,6 +78,10 @@ impl DebugFiles {
             stext: info.symbol("_stext"),
             vmlinux: OnceLock::new(),
             dwarf: OnceLock::new(),
+            memory,
+            module_files: options.module_files.clone(),
+            listed: OnceLock::new(),
+            modules: OnceLock::new(),
         }
     }
 
@@ -67,9 +104,7 @@ impl DebugFiles {
     /// The kernel's ELF file.
     pub(super) fn vmlinux(&self) -> Known<&Found> {
         let found = self.vmlinux.get_or_init(|| {
-            let places = self.places.as_ref().ok_or_else(|| {
-                Unknown::because("debug information outside of the dump is not wanted")
-            })?;
+            let places = self.places()?;
             if let Some(give) = self.built_in {
                 let vmlinux = Vmlinux::from_vec(give());
                 let vmlinux = vmlinux.map_err(|error| Unknown::because(error.to_string()))?;
@@ -80,6 +115,12 @@ impl DebugFiles {
                 .map_err(|missing| Unknown::because(missing.to_string().replace("\n", "; ")))
         });
         found.as_ref().map_err(Unknown::clone)
+    }
+
+    fn places(&self) -> Known<&Places> {
+        self.places
+            .as_ref()
+            .ok_or_else(|| Unknown::because("debug information outside of the dump is not wanted"))
     }
 
     /// How far above where the file was linked to the kernel runs.
@@ -100,36 +141,130 @@ impl DebugFiles {
         });
         found.as_ref().map_err(Unknown::clone)
     }
+
+    /// Says which modules are loaded. `first` is the number of the first one's source of types, the
+    /// others follow.
+    pub(super) fn set_modules(
+        &self,
+        modules: &[Module],
+        fields: &Known<SectionFields>,
+        first: u16,
+    ) {
+        let files = modules.iter().zip(first..).map(|(module, source)| ModuleFile {
+            name: module.name.clone(),
+            at: module.at,
+            fields: fields.clone(),
+            source,
+            plain: OnceLock::new(),
+            packed: OnceLock::new(),
+            dwarf: OnceLock::new(),
+        });
+        _ = self.modules.set(files.collect());
+    }
+
+    fn module(&self, number: usize) -> Known<&ModuleFile> {
+        let modules = self.modules.get().map(Vec::as_slice).unwrap_or_default();
+        modules.get(number).ok_or_else(|| Unknown::because("no such module"))
+    }
+
+    /// The debug file of a module, unless it would have to be unpacked first.
+    pub(super) fn module_file(&self, number: usize) -> Known<&Found> {
+        let module = self.module(number)?;
+        let found = module.plain.get_or_init(|| self.find_module(module, false));
+        found.as_ref().map_err(Unknown::clone)
+    }
+
+    /// The DWARF of a module.
+    pub(super) fn module_dwarf(&self, number: usize) -> Known<&Dwarf> {
+        let module = self.module(number)?;
+        let dwarf = module.dwarf.get_or_init(|| {
+            let packed = |_| {
+                let found = module.packed.get_or_init(|| self.find_module(module, true));
+                found.as_ref().map_err(Unknown::clone)
+            };
+            let found = self.module_file(number).or_else(packed)?;
+            // Relocated to where it was loaded, it has the addresses of the running kernel.
+            Dwarf::new(&found.vmlinux, 0, module.source)
+                .map_err(|why| Unknown::because(format!("{}: {why}", found.path.display())))
+        });
+        dwarf.as_ref().map_err(Unknown::clone)
+    }
+
+    fn find_module(&self, module: &ModuleFile, packed: bool) -> Known<Found> {
+        let places = self.places()?;
+        let listed = || ModuleFiles::list(places, &self.identity(), &self.module_files);
+        let files = self.listed.get_or_init(listed);
+        let fields = module.fields.as_ref().map_err(Unknown::clone);
+        let sections = fields.and_then(|fields| fields.read(&*self.memory, module.at));
+        // Without them the file still has types.
+        let sections = sections.unwrap_or_default();
+        let build_id = loaded_build_id(&*self.memory, &sections);
+        let name = &*module.name;
+        let wanted = ModuleIdentity { name, build_id: build_id.as_deref(), sections: &sections };
+        places.find_module(files, wanted, packed).map_err(|refused| {
+            let each = |(path, why): &(PathBuf, Refused)| format!("; {}: {why}", path.display());
+            let refused: String = refused.iter().map(each).collect();
+            Unknown::because(format!("no debug file of module {name} found{refused}"))
+        })
+    }
 }
 
-/// The kernel's DWARF as a source of types.
-pub(super) struct KernelTypes {
+/// Whose DWARF a source of types is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Of {
+    Kernel,
+    /// The module of that number in the list.
+    Module(usize),
+}
+
+/// DWARF as a source of types, opened when it is first asked.
+pub(super) struct DwarfTypes {
     pub(super) files: Arc<DebugFiles>,
-    /// Whether the kernel's BTF has every type that has a name.
+    pub(super) of: Of,
+    /// Whether there is BTF of it too, with every type that has a name.
     pub(super) besides_btf: bool,
 }
 
-impl TypeSource for KernelTypes {
+impl DwarfTypes {
+    fn dwarf(&self) -> Option<&Dwarf> {
+        match self.of {
+            Of::Kernel => self.files.dwarf(),
+            Of::Module(number) => self.files.module_dwarf(number),
+        }
+        .ok()
+    }
+
+    /// For looking up names: files that must be unpacked are not, one for each module.
+    fn named(&self) -> Option<&Dwarf> {
+        if let Of::Module(number) = self.of {
+            self.files.module_file(number).ok()?;
+        }
+        self.dwarf()
+    }
+
+    fn types(&self) -> Option<&Dwarf> {
+        if self.besides_btf { None } else { self.named() }
+    }
+}
+
+impl TypeSource for DwarfTypes {
     fn def(&self, index: u32) -> Option<&TypeDef> {
-        self.files.dwarf().ok()?.def(index)
+        self.dwarf()?.def(index)
     }
 
     fn find(&self, tag: Tag, name: &str) -> Option<TypeId> {
-        if self.besides_btf { None } else { self.files.dwarf().ok()?.find(tag, name) }
+        self.types()?.find(tag, name)
     }
 
     fn variable(&self, name: &str) -> Option<TypeId> {
-        self.files.dwarf().ok()?.variable(name)
+        self.named()?.variable(name)
     }
 
     fn function(&self, name: &str) -> Option<TypeId> {
-        self.files.dwarf().ok()?.function(name)
+        self.named()?.function(name)
     }
 
     fn names(&self, tag: Tag) -> Vec<String> {
-        if self.besides_btf {
-            return Vec::new();
-        }
-        self.files.dwarf().map(|dwarf| dwarf.names(tag)).unwrap_or_default()
+        self.types().map(|dwarf| dwarf.names(tag)).unwrap_or_default()
     }
 }

@@ -24,6 +24,7 @@ mod image;
 mod log;
 mod memory_use;
 mod module;
+mod module_sections;
 mod pids;
 mod session;
 mod sources;

@@ -33,6 +33,8 @@ pub struct Options {
     pub vmlinux: Option<PathBuf>,
     /// Gives the kernel's ELF file where it is part of the program, as that of a demo is.
     pub built_in: Option<fn() -> Vec<u8>>,
+    /// Modules' files with their debug information.
+    pub module_files: Vec<PathBuf>,
     /// Where else to look for debug information.
     pub debug_dirs: Vec<PathBuf>,
     /// Look nowhere: use only what the dump carries.
@@ -62,7 +64,7 @@ pub enum OpenError {
 pub struct Session {
     dump: Dump,
     options: Options,
-    space: KernelSpace,
+    space: Arc<KernelSpace>,
     files: Arc<DebugFiles>,
     sources: OnceLock<Sources>,
     cpus: OnceLock<Cpus>,
@@ -95,8 +97,9 @@ impl Session {
     /// # Errors
     /// [`OpenError::Space`] when the kernel's address space cannot be found in it.
     pub fn from_dump(dump: Dump, options: &Options) -> Result<Session, OpenError> {
-        let space = KernelSpace::new(&dump.memory(), &clues(&dump))?;
-        let files = DebugFiles::new(identity(&dump), dump.vmcoreinfo(), options);
+        let space = Arc::new(KernelSpace::new(&dump.memory(), &clues(&dump))?);
+        let memory: Arc<dyn VirtualMemory> = Arc::<KernelSpace>::clone(&space);
+        let files = DebugFiles::new(identity(&dump), dump.vmcoreinfo(), options, memory);
         Ok(Session {
             dump,
             options: options.clone(),
@@ -121,7 +124,7 @@ impl Session {
     /// The kernel's address space.
     #[must_use]
     pub fn memory(&self) -> &dyn VirtualMemory {
-        &self.space
+        &*self.space
     }
 
     /// The kernel's address space, to translate addresses and walk its page tables.
@@ -133,13 +136,13 @@ impl Session {
     /// Memory, types and symbols together: what the kernel's nouns are read from.
     #[must_use]
     pub fn kernel(&self) -> Kernel<'_> {
-        Kernel { memory: &self.space, types: self.types(), symbols: self.symbols() }
+        Kernel { memory: &*self.space, types: self.types(), symbols: self.symbols() }
     }
 
     fn sources(&self) -> &Sources {
         self.sources.get_or_init(|| {
             let info = self.dump.vmcoreinfo();
-            Sources::find(&self.space, info, &self.files, self.options.no_btf)
+            Sources::find(&*self.space, info, &self.files, self.options.no_btf)
         })
     }
 
@@ -187,10 +190,8 @@ impl Session {
     /// # Errors
     /// [`Unknown`] when there is none at hand.
     pub fn dwarf_of(&self, at: VirtAddr) -> Known<&Dwarf> {
-        match self.modules().iter().find(|module| module.contains(at)) {
-            Some(module) => {
-                Err(Unknown::because(format!("no debug file of module {}", module.name)))
-            }
+        match self.modules().iter().position(|module| module.contains(at)) {
+            Some(number) => self.files.module_dwarf(number),
             None => self.dwarf(),
         }
     }
@@ -207,6 +208,16 @@ impl Session {
     #[must_use]
     pub fn source_trees(&self) -> &SourceTrees {
         &self.options.sources
+    }
+
+    /// The file with the debug information of a module, by its number in [`Session::modules`]; one
+    /// that would have to be unpacked first is not looked at.
+    ///
+    /// # Errors
+    /// [`Unknown`] when there is none at hand, with what was refused.
+    pub fn module_file(&self, number: usize) -> Known<&Found> {
+        self.sources();
+        self.files.module_file(number)
     }
 
     /// The modules that are loaded.
@@ -274,7 +285,7 @@ impl Session {
     /// What lies at `at`, as `ty`.
     #[must_use]
     pub fn object<'s>(&'s self, ty: Type<'s>, at: VirtAddr) -> Object<'s> {
-        Object::new(&self.space, ty, at)
+        Object::new(&*self.space, ty, at)
     }
 
     /// A CPU's copy of a per-CPU variable.
@@ -300,8 +311,8 @@ impl Session {
                 Some(OrcTable { ip, entries, count, text })
             });
             Unwinding {
-                orc: Orc::new(&self.space, self.symbols(), tables.collect()),
-                saved: InactiveTaskFrame::find(self.types(), self.symbols(), &self.space),
+                orc: Orc::new(&*self.space, self.symbols(), tables.collect()),
+                saved: InactiveTaskFrame::find(self.types(), self.symbols(), &*self.space),
                 stack_size: stack_size(self.types()),
             }
         })
@@ -321,7 +332,7 @@ impl Session {
         let cut = |reason: String| Trace { frames: Vec::new(), end: End::Cut(reason) };
         let unwinding = self.unwinding();
         let dwarf_of: &DwarfOf<'_> = &|at| self.dwarf_of(at).ok();
-        let unwinder = Unwinder::new(&unwinding.orc, self.symbols(), &self.space);
+        let unwinder = Unwinder::new(&unwinding.orc, self.symbols(), &*self.space);
         let unwinder = unwinder.with_dwarf(dwarf_of);
         let unwinder = if self.options.unwind_by_dwarf { unwinder.without_orc() } else { unwinder };
         let stack = self.stack(task);
@@ -346,7 +357,7 @@ impl Session {
     #[must_use]
     pub fn with_saved_registers(&self, trace: Trace) -> Trace {
         let dwarf_of: &DwarfOf<'_> = &|at| self.dwarf_of(at).ok();
-        trace.with_saved_registers(dwarf_of, &self.space)
+        trace.with_saved_registers(dwarf_of, &*self.space)
     }
 
     /// The parameters and variables of the functions in a frame of a trace, which must have its
@@ -358,7 +369,7 @@ impl Session {
         let frames = trace.frames.get(frame..).unwrap_or_default();
         let frames: Vec<FrameRegisters> = frames.iter().map(Frame::activation).collect();
         let dwarf_of: &DwarfOf<'_> = &|at| self.dwarf_of(at).ok();
-        let activation = Activation::new(&frames, &self.space, dwarf_of);
+        let activation = Activation::new(&frames, &*self.space, dwarf_of);
         let activation = activation.ok_or_else(|| Unknown::because("no such frame"))?;
         let locals = self.dwarf_of(activation.at())?.locals(&activation);
         locals.map_err(|error| Unknown::because(error.to_string()))
@@ -386,7 +397,7 @@ impl Session {
     /// [`Unknown`] for a kernel thread, and when the process's page tables cannot be found.
     pub fn user_memory(&self, task: &Task) -> Known<UserSpace> {
         let mm = task.mm.ok_or_else(|| Unknown::because("it has no address space of its own"))?;
-        let pgd = self.kernel().field("mm_struct", "pgd")?.read(&self.space, mm)?;
+        let pgd = self.kernel().field("mm_struct", "pgd")?.read(&*self.space, mm)?;
         Ok(UserSpace::new(&self.space, VirtAddr(pgd))?)
     }
 }

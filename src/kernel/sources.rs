@@ -1,7 +1,8 @@
 //! Where a session's names and types come from: the dump itself, or the kernel's ELF file.
 
-use super::debug_files::{DebugFiles, KERNEL_DWARF, KernelTypes};
+use super::debug_files::{DebugFiles, DwarfTypes, KERNEL_DWARF, Of};
 use super::module::{self, Module};
+use super::module_sections::SectionFields;
 use super::{Kernel, Known, Unknown};
 use crate::debuginfo::{Btf, KallsymsAddresses, SymbolTable, Symbols, Types, build_id, kallsyms};
 use crate::dump::{VirtAddr, VmcoreInfo};
@@ -58,20 +59,28 @@ impl Sources {
         }
         let btf = btf.ok();
         found.types.add(Box::new(btf.clone()));
-        let dwarf = KernelTypes { files: Arc::clone(files), besides_btf: btf.is_some() };
+        let (files, of) = (Arc::clone(files), Of::Kernel);
+        let dwarf = DwarfTypes { files: Arc::clone(&files), of, besides_btf: btf.is_some() };
         debug_assert_eq!(found.types.next_source(), KERNEL_DWARF);
         found.types.add(Box::new(dwarf));
-        found.add_modules(memory, btf.as_ref());
+        found.add_modules(memory, btf.as_ref(), &files);
         found
     }
 
-    fn add_modules(&mut self, memory: &dyn VirtualMemory, btf: Option<&Arc<Btf>>) {
+    fn add_modules(
+        &mut self,
+        memory: &dyn VirtualMemory,
+        btf: Option<&Arc<Btf>>,
+        files: &Arc<DebugFiles>,
+    ) {
         let kernel = Kernel { memory, types: &self.types, symbols: &self.symbols };
         let (modules, mut notes) = module::read(kernel);
         let mut tables: Vec<SymbolTable> = Vec::new();
         let mut types = Vec::new();
+        let mut with_btf = vec![false; modules.len()];
+        let fields = SectionFields::probe(kernel);
         let (mut symbols_left, mut btf_left) = (MAX_MODULE_SYMBOLS, MAX_MODULE_BTF);
-        for module in &modules {
+        for (module, with_btf) in modules.iter().zip(&mut with_btf) {
             match module.symbols(kernel, symbols_left) {
                 Ok(symbols) => {
                     let count = symbols.iter().map(SymbolTable::len).sum();
@@ -91,7 +100,10 @@ impl Sources {
             btf_left -= len;
             let taken = u16::try_from(types.len()).unwrap_or(u16::MAX);
             match module_types(kernel, at, base, self.types.next_source().saturating_add(taken)) {
-                Ok(btf) => types.push(btf),
+                Ok(btf) => {
+                    *with_btf = true;
+                    types.push(btf);
+                }
                 Err(unknown) => {
                     notes.push(format!("no types of module {}: {unknown}", module.name));
                 }
@@ -102,6 +114,12 @@ impl Sources {
         }
         for btf in types {
             self.types.add(Box::new(btf));
+        }
+        files.set_modules(&modules, &fields, self.types.next_source());
+        for (number, besides_btf) in with_btf.into_iter().enumerate() {
+            let of = Of::Module(number);
+            let types = DwarfTypes { files: Arc::clone(files), of, besides_btf };
+            self.types.add_file(Box::new(types));
         }
         self.modules = modules;
         self.notes.extend(notes);

@@ -33,7 +33,7 @@ impl VirtualMemory for Image {
 }
 
 /// Structs described by name, size and (member, offset, size of an unsigned integer). A member
-/// `name: of` is a struct `of` described before.
+/// `name: of` is a struct `of` described before, `name[]: of` an array of them.
 #[derive(Default)]
 pub(crate) struct TypeTable {
     defs: Vec<TypeDef>,
@@ -54,7 +54,13 @@ impl TypeTable {
             .iter()
             .map(|(name, offset, size)| {
                 let (name, ty) = match name.split_once(": ") {
-                    Some((name, of)) => (name, self.find(Tag::Struct, of).unwrap()),
+                    Some((name, of)) => {
+                        let of = self.find(Tag::Struct, of).unwrap();
+                        match name.strip_suffix("[]") {
+                            Some(name) => (name, self.array(of, 0)),
+                            None => (name, of),
+                        }
+                    }
                     None => (*name, self.member_type(*size)),
                 };
                 MemberDef { name: Some(name.into()), ty, bit_offset: offset * 8, bit_size: None }
@@ -70,8 +76,11 @@ impl TypeTable {
         if size <= 8 {
             return TypeId { source: 0, index: size };
         }
-        let of = TypeId { source: 0, index: 1 };
-        self.defs.push(TypeDef { name: None, kind: Kind::Array { of, count: size.into() } });
+        self.array(TypeId { source: 0, index: 1 }, size.into())
+    }
+
+    fn array(&mut self, of: TypeId, count: u64) -> TypeId {
+        self.defs.push(TypeDef { name: None, kind: Kind::Array { of, count } });
         TypeId { source: 0, index: u32::try_from(self.defs.len() - 1).unwrap() }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Two ways of compression are about: ELF's own (`SHF_COMPRESSED`, an `Elf64_Chdr` of type, size
 //! and alignment before the data) and GNU's older one (a section named `.zdebug_…` that begins
-//! with `ZLIB` and the size, big endian).
+//! with `ZLIB` and the size, big endian). In a module's file addresses are still to be filled in.
 
 use super::DwarfError;
 use crate::debuginfo::elf::{Stored, Vmlinux};
@@ -42,6 +42,19 @@ impl Deref for Contents {
 /// # Errors
 /// [`DwarfError::Section`] when it cannot be unpacked.
 pub(super) fn load(file: &Vmlinux, name: &str) -> Result<Contents, DwarfError> {
+    let contents = as_stored(file, name)?;
+    if !file.has_holes(name) {
+        return Ok(contents);
+    }
+    let mut own = match contents {
+        Contents::InFile(stored) => stored.to_vec(),
+        Contents::Own(bytes) => bytes,
+    };
+    file.relocate(name, &mut own);
+    Ok(Contents::Own(own))
+}
+
+fn as_stored(file: &Vmlinux, name: &str) -> Result<Contents, DwarfError> {
     let damaged = |why: String| DwarfError::Section { section: name.to_owned(), why };
     if let Some(stored) = file.stored(name) {
         if !stored.compressed {
