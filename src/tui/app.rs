@@ -17,17 +17,20 @@ use super::model::{
     Subject, Suggestion, TraceView,
 };
 use super::prompt::Overlay;
+use super::source::Lines;
 use super::tasklist;
 use super::theme::{Role, Theme};
 use super::trace::{self, TraceRow};
 use super::verdict;
 use super::widget::lines::Line;
 use super::widget::window::Window;
+use crate::debuginfo::Position;
 use crate::dump::VirtAddr;
 use crate::kernel::Task;
 use crate::locks::LockGraph;
 use crate::present::TaskRow;
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 /// What the loop has to do besides drawing.
 #[derive(Clone, PartialEq, Debug)]
@@ -80,6 +83,7 @@ pub(crate) struct App {
     pub(crate) tasks: Slot<(), Vec<Task>>,
     pub(crate) locks: Slot<(), LockGraph>,
     pub(crate) trace: Slot<VirtAddr, TraceView>,
+    pub(crate) lines: Slot<VirtAddr, Lines>,
     pub(crate) inspection: Slot<(Subject, BTreeSet<String>), Inspection>,
     pub(crate) log: Slot<(), Vec<LogLine>>,
     pub(crate) memory: Slot<(VirtAddr, u64), MemoryView>,
@@ -137,6 +141,7 @@ impl App {
             tasks: Slot::default(),
             locks: Slot::default(),
             trace: Slot::default(),
+            lines: Slot::default(),
             inspection: Slot::default(),
             log: Slot::default(),
             memory: Slot::default(),
@@ -180,6 +185,7 @@ impl App {
             || self.tasks.loading
             || self.locks.loading
             || self.trace.loading
+            || self.lines.loading
             || self.inspection.loading
             || self.log.loading
             || self.memory.loading
@@ -195,6 +201,7 @@ impl App {
         self.locks.cancel()
             | self.tasks.cancel()
             | self.trace.cancel()
+            | self.lines.cancel()
             | self.inspection.cancel()
             | self.log.cancel()
             | self.memory.cancel()
@@ -212,7 +219,7 @@ impl App {
                 }
             )*};
         }
-        again!(overview tasks locks trace inspection log memory code output);
+        again!(overview tasks locks trace lines inspection log memory code output);
     }
 
     /// The row of a task.
@@ -285,6 +292,17 @@ impl App {
                 }
             }
             Reply::Trace(answer) => _ = self.trace.receive(generation, answer),
+            Reply::Lines(answer) => {
+                // Rows come in between: the selection stays on its row.
+                let selected = self.trace_rows.get(self.here.windows.trace.cursor).copied();
+                if self.lines.receive(generation, answer) {
+                    self.list_trace();
+                    let row = self.trace_rows.iter().position(|row| Some(*row) == selected);
+                    if let Some(row) = row.filter(|_| selected != Some(TraceRow::Frame(0))) {
+                        self.here.windows.trace.cursor = row;
+                    }
+                }
+            }
             Reply::Inspect(answer) => _ = self.inspection.receive(generation, answer),
             Reply::Log(answer) => {
                 if self.log.receive(generation, answer) {
@@ -352,19 +370,29 @@ impl App {
         }
     }
 
-    /// Brings everything in line after an event; gives the questions that the location raises.
-    pub(crate) fn settle(&mut self) -> Vec<Effect> {
-        self.list_tasks();
-        self.list_locks();
+    /// The files and lines of each frame of the trace on the screen, if they are known.
+    pub(crate) fn trace_lines(&self) -> &[Arc<[Position]>] {
+        let lines = self.lines.ready().filter(|_| self.lines.key() == self.trace.key());
+        lines.map_or(&[], Vec::as_slice)
+    }
+
+    fn list_trace(&mut self) {
         self.trace_rows = match (self.trace.key(), self.trace.ready()) {
             (Some(task), Some(trace)) if !self.trace.loading => {
-                trace::rows(*task, trace, self.locks.ready())
+                trace::rows(*task, trace, self.trace_lines(), self.locks.ready())
             }
             _ => std::mem::take(&mut self.trace_rows),
         };
         if self.trace.error().is_some() {
             self.trace_rows.clear();
         }
+    }
+
+    /// Brings everything in line after an event; gives the questions that the location raises.
+    pub(crate) fn settle(&mut self) -> Vec<Effect> {
+        self.list_tasks();
+        self.list_locks();
+        self.list_trace();
         self.verdict = verdict::lines(self);
         let effects = self.demand();
         self.list_code();
@@ -509,6 +537,10 @@ impl App {
         ask(self.locks.want(()), Request::Locks);
         if let Some(task) = self.here.task {
             ask(self.trace.want(task), Request::Trace(task));
+            // The trace does not wait for its lines.
+            if !self.trace.loading && self.trace.ready().is_some() {
+                ask(self.lines.want(task), Request::Lines(task));
+            }
         }
         match self.here.screen {
             Screen::Overview => {

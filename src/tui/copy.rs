@@ -8,7 +8,7 @@ use super::code;
 use super::history::Screen;
 use super::keymap::Pane;
 use super::locktree::LockNode;
-use super::trace::TraceRow;
+use super::trace::{TraceRow, file_and_line};
 use crate::present::Radix;
 
 /// The selected line as text.
@@ -33,6 +33,11 @@ pub(crate) fn selected(app: &App) -> Option<String> {
                     let frame = app.trace.ready()?.frames.get(*n)?;
                     let symbol = frame.symbol.as_deref().unwrap_or("?");
                     Some(format!("{symbol}+{:#x} {}", frame.offset, frame.pc))
+                }
+                TraceRow::Inline { frame, position } => {
+                    let position = app.trace_lines().get(*frame)?.get(*position)?;
+                    let function = position.function.as_deref().unwrap_or("?");
+                    Some(format!("{function} {}", file_and_line(position)?))
                 }
                 _ => None,
             },

@@ -5,8 +5,8 @@ use super::model::{
     CodeView, FrameRow, Inspection, LogLine, MemoryRow, MemoryView, Node, Output, Overview, Place,
     ROW, Subject, Suggestion, TraceView, Value,
 };
-use super::source::{Answer, Source};
-use crate::debuginfo::{SymbolTable, Symbols};
+use super::source::{Answer, Lines, Source};
+use crate::debuginfo::{Position, SymbolTable, Symbols};
 use crate::dump::VirtAddr;
 use crate::kernel::{Code, State, Task, Unknown};
 use crate::locks::{
@@ -211,6 +211,32 @@ impl Source for Fixture {
 
     fn locks(&self) -> Answer<LockGraph> {
         Ok(locks())
+    }
+
+    fn lines(&self, _: VirtAddr) -> Answer<Lines> {
+        let position = |function: &str, inlined, file: &str, line| Position {
+            function: Some(function.into()),
+            inlined,
+            file: Some(file.into()),
+            line: Some(line),
+        };
+        let core = "kernel/sched/core.c";
+        let mutex = "kernel/locking/mutex.c";
+        Ok(vec![
+            [
+                position("context_switch", true, core, 5245),
+                position("__schedule", false, core, 6562),
+            ]
+            .into(),
+            [position("schedule", false, core, 6638)].into(),
+            [
+                position("__mutex_lock_common", true, mutex, 679),
+                position("__mutex_lock", false, mutex, 747),
+            ]
+            .into(),
+            [].into(),
+            [position("kthread", false, "kernel/kthread.c", 376)].into(),
+        ])
     }
 
     fn trace(&self, task: VirtAddr) -> Answer<TraceView> {

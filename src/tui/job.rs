@@ -9,7 +9,7 @@ use super::model::{
     CodeView, Inspection, LogLine, MemoryView, Output, Overview, Place, Subject, Suggestion,
     TraceView,
 };
-use super::source::{Answer, Opener, Source};
+use super::source::{Answer, Lines, Opener, Source};
 use crate::dump::VirtAddr;
 use crate::kernel::Task;
 use crate::locks::LockGraph;
@@ -27,6 +27,7 @@ pub(crate) enum Id {
     Tasks,
     Locks,
     Trace,
+    Lines,
     Inspect,
     Log,
     Memory,
@@ -44,6 +45,7 @@ pub(crate) enum Request {
     Tasks,
     Locks,
     Trace(VirtAddr),
+    Lines(VirtAddr),
     Inspect(Subject, BTreeSet<String>),
     Log,
     Memory(VirtAddr, u64),
@@ -62,6 +64,7 @@ impl Request {
             Request::Tasks => Id::Tasks,
             Request::Locks => Id::Locks,
             Request::Trace(_) => Id::Trace,
+            Request::Lines(_) => Id::Lines,
             Request::Inspect(..) => Id::Inspect,
             Request::Log => Id::Log,
             Request::Memory(..) => Id::Memory,
@@ -88,6 +91,7 @@ pub(crate) enum Reply {
     Tasks(Answer<Vec<Task>>),
     Locks(Answer<LockGraph>),
     Trace(Answer<TraceView>),
+    Lines(Answer<Lines>),
     Inspect(Answer<Inspection>),
     Log(Answer<Vec<LogLine>>),
     Memory(Answer<MemoryView>),
@@ -106,6 +110,7 @@ impl Reply {
             Id::Tasks => Reply::Tasks(Err(why)),
             Id::Locks => Reply::Locks(Err(why)),
             Id::Trace => Reply::Trace(Err(why)),
+            Id::Lines => Reply::Lines(Err(why)),
             Id::Inspect => Reply::Inspect(Err(why)),
             Id::Log => Reply::Log(Err(why)),
             Id::Memory => Reply::Memory(Err(why)),
@@ -124,6 +129,7 @@ fn answer(source: &dyn Source, request: &Request) -> Reply {
         Request::Tasks => Reply::Tasks(source.tasks()),
         Request::Locks => Reply::Locks(source.locks()),
         Request::Trace(task) => Reply::Trace(source.trace(*task)),
+        Request::Lines(task) => Reply::Lines(source.lines(*task)),
         Request::Inspect(subject, open) => Reply::Inspect(source.inspect(subject, open)),
         Request::Log => Reply::Log(source.log()),
         Request::Memory(at, rows) => Reply::Memory(source.memory(*at, *rows)),

@@ -4,11 +4,15 @@ use super::model::{
     CodeView, Inspection, LogLine, MemoryView, Output, Overview, Place, Subject, Suggestion,
     TraceView,
 };
+use crate::debuginfo::Position;
 use crate::dump::VirtAddr;
 use crate::kernel::Task;
 use crate::locks::LockGraph;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+/// The functions, files and lines of each frame of a backtrace.
+pub(crate) type Lines = Vec<Arc<[Position]>>;
 
 /// An answer, or the sentence that says why there is none.
 pub(crate) type Answer<T> = Result<T, String>;
@@ -23,6 +27,8 @@ pub(crate) trait Source: Send + Sync {
     fn locks(&self) -> Answer<LockGraph>;
     /// The backtrace of the task whose `task_struct` lies there.
     fn trace(&self, task: VirtAddr) -> Answer<TraceView>;
+    /// The functions, files and lines of each of its frames, as far as there is debug information.
+    fn lines(&self, task: VirtAddr) -> Answer<Lines>;
     /// An object, expanded at these paths.
     fn inspect(&self, subject: &Subject, open: &BTreeSet<String>) -> Answer<Inspection>;
     /// The kernel log.

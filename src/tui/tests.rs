@@ -8,6 +8,7 @@ use super::history::Screen;
 use super::key::Key;
 use super::keymap::Pane;
 use super::legend::legend;
+use super::model::Subject;
 use super::prompt::Overlay;
 use super::screen::paint;
 use super::theme::Theme;
@@ -150,8 +151,8 @@ fn sorting_by_a_column_is_shown_and_reversed() {
 
 #[test]
 fn a_task_leads_to_its_lock_and_the_lock_to_its_holder_and_back() {
-    // The wait stands under the third frame; Enter goes to the lock in the tree.
-    let driver = after("/113<enter><enter>jjj<enter>", 120, 40);
+    // The wait stands under the third frame, and two inlined functions before that; Enter goes to the lock in the tree.
+    let driver = after("/113<enter><enter>jjjjj<enter>", 120, 40);
     assert_eq!(driver.app.here.pane, Pane::Locks);
     let mut driver = driver;
     driver.press(Key::script("h").unwrap()[0]);
@@ -171,7 +172,7 @@ fn a_task_leads_to_its_lock_and_the_lock_to_its_holder_and_back() {
 fn keys_typed_ahead_wait_for_the_answer_that_they_mean() {
     let mut driver = after("", 120, 40);
     // All at once, as a terminal delivers what was typed while the screen was busy.
-    for key in Key::script("/113<enter><enter>jjj<enter>").unwrap() {
+    for key in Key::script("/113<enter><enter>jjjjj<enter>").unwrap() {
         driver.apply(Event::Input(Input::Key(key)));
     }
     driver.rest();
@@ -249,8 +250,18 @@ fn memory_shows_words_and_what_is_missing() {
 }
 
 #[test]
+fn inlined_functions_and_lines_stand_with_their_frames() {
+    insta::assert_snapshot!("backtrace_80x24", text(&after("<tab>j", 80, 24).app));
+    insta::assert_snapshot!("backtrace_200x50", text(&after("<tab>j", 200, 50).app));
+    // Enter on an inlined function opens the frame that it is part of.
+    let driver = after("<tab>jjj<enter>", 120, 40);
+    let subject = Subject::Frame { task: fixture::address(111), n: 2 };
+    assert_eq!(driver.app.here.subject, Some(subject));
+}
+
+#[test]
 fn code_shows_its_jumps_and_the_frame_that_is_in_it() {
-    let driver = after("<tab>jd", 80, 24);
+    let driver = after("<tab>jjd", 80, 24);
     assert_eq!(driver.app.here.screen, Screen::Code);
     let (text, styles) = legend(&buffer(&driver.app), driver.app.theme);
     insta::assert_snapshot!("code_80x24", text);

@@ -1,14 +1,18 @@
 //! The backtrace pane's lines: frames, and between them what the lock analysis says.
 
 use super::model::TraceView;
+use crate::debuginfo::Position;
 use crate::dump::VirtAddr;
 use crate::locks::LockGraph;
+use std::sync::Arc;
 
 /// One line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum TraceRow {
     /// A frame.
     Frame(usize),
+    /// A function that was inlined at a frame's place, by its number among the frame's positions.
+    Inline { frame: usize, position: usize },
     /// The task waits for a lock: which one, and as which of its waiters.
     Wait { lock: usize, waiter: usize },
     /// The task waits for something that is not understood.
@@ -19,13 +23,31 @@ pub(crate) enum TraceRow {
     Cut,
 }
 
+/// `kernel/sched/core.c:6562`.
+pub(crate) fn file_and_line(position: &Position) -> Option<String> {
+    let file = position.file.as_deref()?;
+    Some(position.line.map_or_else(|| file.to_owned(), |line| format!("{file}:{line}")))
+}
+
 /// The functions at the top of every sleeping stack, which say nothing about why it sleeps.
 const SCHEDULER: &[&str] =
     &["__schedule", "schedule", "schedule_preempt_disabled", "schedule_timeout", "io_schedule"];
 
 /// The lines of a task's backtrace. The wait stands under the first frame outside the scheduler.
-pub(crate) fn rows(task: VirtAddr, trace: &TraceView, graph: Option<&LockGraph>) -> Vec<TraceRow> {
-    let mut rows: Vec<TraceRow> = (0..trace.frames.len()).map(TraceRow::Frame).collect();
+/// `lines` are the positions of each frame, once they are known.
+pub(crate) fn rows(
+    task: VirtAddr,
+    trace: &TraceView,
+    lines: &[Arc<[Position]>],
+    graph: Option<&LockGraph>,
+) -> Vec<TraceRow> {
+    let mut rows: Vec<TraceRow> = Vec::new();
+    for frame in 0..trace.frames.len() {
+        let positions = lines.get(frame).map(|positions| positions.iter()).unwrap_or_default();
+        let inlined = positions.enumerate().filter(|(_, position)| position.inlined);
+        rows.extend(inlined.map(|(position, _)| TraceRow::Inline { frame, position }));
+        rows.push(TraceRow::Frame(frame));
+    }
     if trace.cut.is_some() {
         rows.push(TraceRow::Cut);
     }
@@ -34,7 +56,8 @@ pub(crate) fn rows(task: VirtAddr, trace: &TraceView, graph: Option<&LockGraph>)
         symbol.as_deref().is_some_and(|symbol| SCHEDULER.contains(&symbol))
     };
     let sleeping = trace.frames.iter().take_while(|frame| in_scheduler(&frame.symbol)).count();
-    let under = (sleeping + 1).min(rows.len());
+    let frame = rows.iter().position(|row| *row == TraceRow::Frame(sleeping));
+    let under = frame.map_or(rows.len(), |row| row + 1);
     let waits = graph.locks.iter().enumerate().flat_map(|(lock, entry)| {
         entry
             .waiters
@@ -70,7 +93,7 @@ mod tests {
     fn the_wait_stands_under_the_frame_that_waits() {
         let task = fixture::address(111);
         let trace = Fixture.trace(task).unwrap();
-        let rows = rows(task, &trace, Some(&fixture::locks()));
+        let rows = rows(task, &trace, &[], Some(&fixture::locks()));
         assert_eq!(rows[2..4], [TraceRow::Frame(2), TraceRow::Wait { lock: 2, waiter: 0 }]);
         assert_eq!(rows.last(), Some(&TraceRow::Holds { lock: 1, holder: 0 }));
     }
@@ -79,7 +102,21 @@ mod tests {
     fn without_locks_there_are_frames_and_the_end() {
         let task = fixture::address(113);
         let trace = Fixture.trace(task).unwrap();
-        let rows = rows(task, &trace, None);
+        let rows = rows(task, &trace, &[], None);
         assert_eq!((rows.len(), rows[6]), (7, TraceRow::Cut));
+    }
+
+    #[test]
+    fn inlined_functions_stand_before_their_frame_and_move_the_wait_along() {
+        let task = fixture::address(111);
+        let trace = Fixture.trace(task).unwrap();
+        let lines = Fixture.lines(task).unwrap();
+        let rows = rows(task, &trace, &lines, Some(&fixture::locks()));
+        let inlined = |frame| TraceRow::Inline { frame, position: 0 };
+        assert_eq!(rows[..3], [inlined(0), TraceRow::Frame(0), TraceRow::Frame(1)]);
+        assert_eq!(
+            rows[3..6],
+            [inlined(2), TraceRow::Frame(2), TraceRow::Wait { lock: 2, waiter: 0 }]
+        );
     }
 }

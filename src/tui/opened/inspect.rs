@@ -1,4 +1,4 @@
-//! Objects and frames as trees for the inspector.
+//! Objects as trees for the inspector.
 //!
 //! Only what is visible is read: the members of the object, and of what is expanded in it. The
 //! number of nodes is bounded, since types and pointers come out of the dump.
@@ -20,8 +20,6 @@ const MOST_ELEMENTS: u64 = 1000;
 const DEEPEST: u16 = 32;
 /// Bytes of a text that are shown.
 const LONGEST_TEXT: usize = 256;
-/// Words of a frame's stack that are shown.
-const MOST_WORDS: u64 = 256;
 
 /// Heads of lists: the struct and member that hold one, and the struct and member of its entries.
 const HEADS: &[(&str, &str, &str, &str)] = &[
@@ -66,30 +64,34 @@ pub(super) fn inspect(
     subject: &Subject,
     open: &BTreeSet<String>,
 ) -> Answer<Inspection> {
-    let builder = Builder { opened, open, nodes: Vec::new() };
+    let builder = Builder::new(opened, open);
     match subject {
         Subject::Object { ty, at } => builder.subject(ty, *at),
         Subject::Frame { task, n } => builder.frame(*task, *n),
     }
 }
 
-struct Builder<'s> {
-    opened: &'s Opened,
-    open: &'s BTreeSet<String>,
-    nodes: Vec<Node>,
+pub(super) struct Builder<'s> {
+    pub(super) opened: &'s Opened,
+    pub(super) open: &'s BTreeSet<String>,
+    pub(super) nodes: Vec<Node>,
 }
 
 /// Where a node stands in the tree.
-struct Spot<'p> {
-    depth: u16,
-    path: &'p str,
+pub(super) struct Spot<'p> {
+    pub(super) depth: u16,
+    pub(super) path: &'p str,
     /// The struct that it is a member of, and its own name there.
-    member_of: Option<&'p str>,
-    name: &'p str,
-    offset: Option<u64>,
+    pub(super) member_of: Option<&'p str>,
+    pub(super) name: &'p str,
+    pub(super) offset: Option<u64>,
 }
 
 impl<'s> Builder<'s> {
+    pub(super) fn new(opened: &'s Opened, open: &'s BTreeSet<String>) -> Builder<'s> {
+        Builder { opened, open, nodes: Vec::new() }
+    }
+
     fn subject(mut self, ty: &str, at: VirtAddr) -> Answer<Inspection> {
         let session = &self.opened.session;
         let ty = find_type(session.types(), ty)?;
@@ -140,7 +142,7 @@ impl<'s> Builder<'s> {
         }
     }
 
-    fn push(
+    pub(super) fn push(
         &mut self,
         spot: &Spot<'_>,
         ty: String,
@@ -172,7 +174,7 @@ impl<'s> Builder<'s> {
     }
 
     /// One member, element or value, and what is expanded under it.
-    fn node(&mut self, object: &Object<'s>, spot: &Spot<'_>) {
+    pub(super) fn node(&mut self, object: &Object<'s>, spot: &Spot<'_>) {
         let ty = object.ty().resolved();
         let name = object.ty().name();
         let at = Some(object.at());
@@ -406,59 +408,6 @@ impl<'s> Builder<'s> {
             let object = Object::new(session.memory(), ty, at);
             self.members(&object, spot.depth + 1, spot.path, 0);
         }
-    }
-
-    /// A frame: the registers that are known in it, and its words up to the frame that called it.
-    fn frame(mut self, task: VirtAddr, n: usize) -> Answer<Inspection> {
-        let session = &self.opened.session;
-        let task = self.opened.task(task)?;
-        let trace = session.trace(task);
-        let frame = trace.frames.get(n).ok_or("the backtrace has no such frame")?;
-        let symbol = session.symbolize(frame.lookup_pc());
-        let name =
-            symbol.map_or_else(|| frame.pc.to_string(), |found| found.symbol.name.to_owned());
-        for (register, value) in frame.registers.iter() {
-            let spot = Spot {
-                depth: 0,
-                path: register.name(),
-                member_of: None,
-                name: register.name(),
-                offset: None,
-            };
-            self.word(&spot, None, value);
-        }
-        let next = trace.frames.get(n + 1).map(|next| next.sp).filter(|next| *next > frame.sp);
-        let bytes = next.and_then(|next| next.offset_from(frame.sp)).unwrap_or(64);
-        let words = (bytes / 8).min(MOST_WORDS);
-        for word in 0..words {
-            let at = frame.sp.plus(word * 8);
-            let name = format!("{at:x}");
-            let spot = Spot {
-                depth: 0,
-                path: &name,
-                member_of: None,
-                name: &name,
-                offset: Some(word * 8),
-            };
-            match session.memory().read_u64(at) {
-                Ok(value) => self.word(&spot, Some(at), value),
-                Err(fault) => {
-                    _ = self.push(&spot, String::new(), Some(at), Value::Fault(fault.to_string()))
-                }
-            }
-        }
-        let title = format!("frame {n} of {}: {name}, registers and stack words", task.label());
-        Ok(Inspection { title, warning: None, nodes: self.nodes })
-    }
-
-    fn word(&mut self, spot: &Spot<'_>, at: Option<VirtAddr>, value: u64) {
-        let kernel = value >> 47 == 0x1_ffff;
-        let place = kernel.then(|| self.opened.place_at(VirtAddr(value)));
-        let value = match self.opened.named(value) {
-            None if !kernel => Value::Number { value: value.into(), bits: value },
-            symbol => Value::Pointer { to: VirtAddr(value), symbol },
-        };
-        self.push(spot, String::new(), at, value).place = place;
     }
 }
 

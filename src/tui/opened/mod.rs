@@ -1,6 +1,7 @@
 //! Answers out of an opened dump.
 
 mod code;
+mod frame;
 mod inspect;
 mod memory;
 mod resolve;
@@ -10,15 +11,15 @@ use super::model::{
     CodeView, FrameRow, Inspection, LogLine, MemoryView, Output, Overview, Place, Subject,
     Suggestion, TraceView,
 };
-use super::source::{Answer, Source};
+use super::source::{Answer, Lines, Source};
 use crate::command::{COMMANDS, CommandError, Console, Lasting};
 use crate::dump::VirtAddr;
 use crate::kernel::{LogRecord, Session, Task};
 use crate::locks::{self, LockGraph};
 use crate::present::Link;
-use crate::unwind::End;
+use crate::unwind::{End, FrameKind};
 use std::collections::BTreeSet;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Kernel image and modules lie above this on x86-64; below it no word is named by a symbol.
 const IMAGE: u64 = 0xffff_ffff_8000_0000;
@@ -114,6 +115,15 @@ impl Source for Opened {
             End::Cut(why) => Some(why),
         };
         Ok(TraceView { frames, cut })
+    }
+
+    fn lines(&self, task: VirtAddr) -> Answer<Lines> {
+        let trace = self.session.trace(self.task(task)?);
+        let lines = trace.frames.iter().map(|frame| match frame.kind {
+            FrameKind::User => Arc::default(),
+            _ => self.session.positions(frame.lookup_pc()),
+        });
+        Ok(lines.collect())
     }
 
     fn inspect(&self, subject: &Subject, open: &BTreeSet<String>) -> Answer<Inspection> {

@@ -1,12 +1,13 @@
 //! The pane of the selected task's stack.
 
 use super::position;
+use crate::debuginfo::Position;
 use crate::locks::{Confidence, Mode, Waiter};
 use crate::present::span;
 use crate::tui::app::App;
 use crate::tui::model::FrameRow;
 use crate::tui::theme::Role;
-use crate::tui::trace::TraceRow;
+use crate::tui::trace::{TraceRow, file_and_line};
 use crate::tui::widget::frame::{Title, empty, frame};
 use crate::tui::widget::lines::Line;
 use crate::unwind::FrameKind;
@@ -38,7 +39,14 @@ pub(super) fn draw_backtrace(app: &App, buf: &mut Buffer, area: Rect, focus: boo
     super::rows(app, buf, inside, window, app.trace_rows.len(), focus, |n| {
         match app.trace_rows.get(n) {
             Some(TraceRow::Frame(n)) => {
-                trace.frames.get(*n).map(|frame| frame_line(*n, frame, room)).unwrap_or_default()
+                let own = app.trace_lines().get(*n).and_then(|positions| positions.last());
+                let own = own.filter(|position| !position.inlined);
+                let frame = trace.frames.get(*n);
+                frame.map(|frame| frame_line(*n, frame, own, room)).unwrap_or_default()
+            }
+            Some(TraceRow::Inline { frame, position }) => {
+                let position = app.trace_lines().get(*frame).and_then(|all| all.get(*position));
+                position.map(|position| inline_line(position, room)).unwrap_or_default()
             }
             Some(TraceRow::Wait { lock, waiter }) => wait_line(app, *lock, *waiter),
             Some(TraceRow::Other(other)) => other_line(app, *other),
@@ -52,7 +60,7 @@ pub(super) fn draw_backtrace(app: &App, buf: &mut Buffer, area: Rect, focus: boo
     });
 }
 
-fn frame_line(n: usize, frame: &FrameRow, room: usize) -> Line {
+fn frame_line(n: usize, frame: &FrameRow, position: Option<&Position>, room: usize) -> Line {
     // crash's marks: what interrupted stands in brackets, what nothing vouches for has a `?`.
     let mark = if frame.reliable { " " } else { "?" };
     let mut line =
@@ -77,14 +85,39 @@ fn frame_line(n: usize, frame: &FrameRow, room: usize) -> Line {
         line.push(format!(" [{module}]"), Role::Type);
     }
     let pc = format!("{:016x}", frame.pc);
+    // Where a line is known, it says more than the stack pointer, or the address.
+    let wide = room >= 84;
+    let left = if wide { room - pc.len() - 1 } else { room };
+    if let Some(place) = position.and_then(|position| place(position, line.width(), left)) {
+        line = line.pad(left - place.len() - 1).with(place, Role::Text);
+        return if wide { line.with(" ", Role::Text).with(pc, Role::Address) } else { line };
+    }
     let sp = format!("{:016x}", frame.sp);
-    if line.width() + 2 + pc.len() + 1 + sp.len() < room && room >= 84 {
+    if line.width() + 2 + pc.len() + 1 + sp.len() < room && wide {
         line = line.pad(room - pc.len() - sp.len() - 2).with(sp, Role::Dim).with(" ", Role::Text);
         line.push(pc, Role::Address);
     } else if line.width() + 2 + pc.len() < room {
         line = line.pad(room - pc.len() - 1).with(pc, Role::Address);
     }
     line
+}
+
+/// A function that was inlined: no frame of its own, so it steps back.
+fn inline_line(position: &Position, room: usize) -> Line {
+    let function = position.function.as_deref().unwrap_or("?");
+    let line = Line::of(format!("      {function} (inlined)"), Role::Dim);
+    match place(position, line.width(), room) {
+        Some(place) => line.pad(room - place.len() - 1).with(place, Role::Dim),
+        None => line,
+    }
+}
+
+/// File and line, without the folders where there is no room for them.
+fn place(position: &Position, used: usize, room: usize) -> Option<String> {
+    let whole = file_and_line(position)?;
+    let short = whole.rsplit('/').next().unwrap_or(&whole).to_owned();
+    // File names are the build's and may hold anything.
+    [whole, short].into_iter().find(|place| place.is_ascii() && used + place.len() + 2 < room)
 }
 
 /// `write, 2nd in line`, `spins, 1st in line`.

@@ -65,7 +65,7 @@ pub(super) fn enter(app: &mut App) {
 fn enter_trace(app: &mut App) {
     let Some(row) = app.trace_rows.get(app.here.windows.trace.cursor).copied() else { return };
     match row {
-        TraceRow::Frame(n) => {
+        TraceRow::Frame(n) | TraceRow::Inline { frame: n, .. } => {
             if let Some(task) = app.here.task {
                 let subject = Subject::Frame { task, n };
                 app.go(&Place::Object { subject, open: BTreeSet::new() });
@@ -177,7 +177,9 @@ pub(super) fn memory(app: &mut App) {
     let at = match app.here.pane {
         Pane::Backtrace => app.trace.ready().and_then(|trace| {
             match app.trace_rows.get(app.here.windows.trace.cursor)? {
-                TraceRow::Frame(n) => Some(trace.frames.get(*n)?.sp),
+                TraceRow::Frame(n) | TraceRow::Inline { frame: n, .. } => {
+                    Some(trace.frames.get(*n)?.sp)
+                }
                 _ => None,
             }
         }),
@@ -233,7 +235,7 @@ fn code_at(app: &App) -> Option<VirtAddr> {
     // What stands under a frame is about that frame.
     let above = app.trace_rows.get(..=row)?.iter().rev();
     let mut frames = above.filter_map(|row| match row {
-        TraceRow::Frame(n) => app.trace.ready()?.frames.get(*n),
+        TraceRow::Frame(n) | TraceRow::Inline { frame: n, .. } => app.trace.ready()?.frames.get(*n),
         _ => None,
     });
     frames.next().map(FrameRow::lookup)

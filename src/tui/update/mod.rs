@@ -80,7 +80,8 @@ fn must_wait(app: &App, key: Key) -> bool {
         return app.resolve.loading || (code && depends(app, key));
     }
     let loading = match app.here.pane {
-        Pane::Backtrace => app.trace.loading,
+        // Lines bring rows of inlined functions in between.
+        Pane::Backtrace => app.trace.loading || app.lines.loading,
         Pane::Inspector => app.inspection.loading,
         Pane::Tasks | Pane::Locks => false,
     };
