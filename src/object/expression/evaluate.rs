@@ -215,6 +215,13 @@ impl<'s> Scope<'s> {
         self.find_type(&Expression::parse_type(text, &|name| self.is_type(name))?)
     }
 
+    /// The type that an expression has, whatever is in memory; `None` where it has none.
+    #[must_use]
+    pub fn expression_type(&self, text: &str) -> Option<Type<'s>> {
+        let scope = self.without_memory();
+        self.outcome_type(&scope.evaluate(text).ok()?)
+    }
+
     /// The type of an outcome; `None` for a text and where it is not known.
     #[must_use]
     pub fn outcome_type(&self, outcome: &Outcome<'s>) -> Option<Type<'s>> {

@@ -143,3 +143,12 @@ fn a_failure_names_its_column_and_reason() {
         assert_eq!(value(&world, text).map(drop).unwrap_err(), error, "{text}");
     }
 }
+
+#[test]
+fn the_type_of_an_expression_needs_no_memory() {
+    let world = world();
+    let ty = |text| world.scope().expression_type(text).map(|ty| ty.name());
+    assert_eq!(ty("((struct node *)0)->parent->parent->list"), Some("struct list_head".to_owned()));
+    assert_eq!(ty("((struct node *)0)->"), None);
+    assert_eq!(ty("second"), None);
+}
