@@ -128,6 +128,18 @@ fn the_case_from_the_verdict_to_the_holder_and_back() {
 }
 
 #[test]
+fn a_task_read_as_an_mm_is_warned_of_on_the_screen() {
+    let mut explorer = Explorer::start(&["--demo"], 120, 40);
+    explorer.until_shown("deadlock of 2");
+    explorer.press("gmm_struct 0xffff88ca4132b000\r");
+    explorer.until_shown("is the task_struct of mm-holder[142], not a mm_struct");
+    explorer.press("w");
+    explorer.until_shown("CACHE: ffff88ca411b9800  task_struct");
+    explorer.press("q");
+    assert_eq!(explorer.end(), 0);
+}
+
+#[test]
 fn it_is_usable_in_a_small_terminal() {
     let mut explorer = Explorer::start(&["--demo"], 80, 24);
     explorer.until_shown("deadlock of 2");

@@ -32,6 +32,7 @@ pub(crate) enum Action {
     Locks,
     Log,
     Memory,
+    What,
     Code,
     SourceLines,
     Verdict,

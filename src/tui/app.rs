@@ -14,7 +14,7 @@ use super::layout::{Frames, layout};
 use super::locktree::{self, LockRow};
 use super::model::{
     CodeView, Inspection, LogLine, MemoryView, Order, Output, Overview, Place, ROW, States,
-    Subject, Suggestion, TraceView,
+    Subject, Suggestion, TraceView, Value,
 };
 use super::prompt::Overlay;
 use super::source::Lines;
@@ -88,6 +88,8 @@ pub(crate) struct App {
     pub(crate) log: Slot<(), Vec<LogLine>>,
     pub(crate) memory: Slot<(VirtAddr, u64), MemoryView>,
     pub(crate) code: Slot<VirtAddr, CodeView>,
+    /// What the address is that the cursor rests on.
+    pub(crate) identity: Slot<(VirtAddr, Option<VirtAddr>), String>,
     pub(crate) output: Slot<String, Output>,
     pub(crate) resolve: Slot<String, Place>,
     pub(crate) suggest: Slot<String, Vec<Suggestion>>,
@@ -146,6 +148,7 @@ impl App {
             log: Slot::default(),
             memory: Slot::default(),
             code: Slot::default(),
+            identity: Slot::default(),
             output: Slot::default(),
             resolve: Slot::default(),
             suggest: Slot::default(),
@@ -316,6 +319,7 @@ impl App {
                     self.code_rows_key = None;
                 }
             }
+            Reply::Identify(answer) => _ = self.identity.receive(generation, answer),
             Reply::Command(answer) => _ = self.output.receive(generation, answer),
             Reply::Suggest(answer) => _ = self.suggest.receive(generation, answer),
             Reply::Resolve(answer) => {
@@ -480,6 +484,7 @@ impl App {
 
     /// Brings every cursor into its list.
     fn fit(&mut self) {
+        let warned = self.inspection.ready().is_some_and(|shown| shown.warning.is_some());
         let frames = self.frames();
         let height = |pane| frames.pane(pane).map_or(1, Frames::rows);
         let body = Frames::rows(frames.body);
@@ -495,7 +500,9 @@ impl App {
         let windows = &mut self.here.windows;
         windows.tasks.fit(self.listed.len(), task_height);
         windows.trace.fit(self.trace_rows.len(), height(Pane::Backtrace));
-        windows.nodes.fit(nodes, height(Pane::Inspector));
+        // A warning takes the first row.
+        let node_height = height(Pane::Inspector).saturating_sub(usize::from(warned));
+        windows.nodes.fit(nodes, node_height.max(1));
         windows.locks.fit(self.lock_rows.len(), lock_height);
         if self.log.ready().is_some() {
             windows.log.fit(log, body);
@@ -509,6 +516,45 @@ impl App {
     pub(crate) fn subject(&self) -> Option<Subject> {
         let follow = || Some(Subject::Object { ty: "task_struct".to_owned(), at: self.here.task? });
         self.here.subject.clone().or_else(follow)
+    }
+
+    /// The address that the cursor rests on, where what it is is not plain to see.
+    pub(crate) fn pointed(&self) -> Option<VirtAddr> {
+        let windows = &self.here.windows;
+        let lock = || {
+            let row = self.lock_rows.get(windows.locks.cursor)?;
+            Some(self.locks.ready()?.locks.get(row.node.lock()?)?.at)
+        };
+        match (self.here.screen, self.here.pane) {
+            (Screen::Memory, _) => Some(self.here.memory),
+            (Screen::Output, _) => {
+                match self.output.ready()?.lines.get(windows.output.cursor)?.1.as_ref()? {
+                    Place::Task(at) | Place::Memory(at) | Place::Code(at) => Some(*at),
+                    Place::Object { subject: Subject::Object { at, .. }, .. } => Some(*at),
+                    Place::Object { .. } => None,
+                }
+            }
+            (Screen::Locks, _) | (Screen::Overview, Pane::Locks) => lock(),
+            (Screen::Overview, Pane::Inspector) => {
+                let node = self.inspection.ready()?.nodes.get(windows.nodes.cursor)?;
+                match node.value {
+                    Value::Pointer { to, .. } if !to.is_null() => Some(to),
+                    _ => node.at,
+                }
+            }
+            (Screen::Overview, Pane::Backtrace) => {
+                match self.trace_rows.get(windows.trace.cursor)? {
+                    TraceRow::Frame(n) | TraceRow::Inline { frame: n, .. } => {
+                        Some(self.trace.ready()?.frames.get(*n)?.sp)
+                    }
+                    TraceRow::Wait { lock, .. } | TraceRow::Holds { lock, .. } => {
+                        Some(self.locks.ready()?.locks.get(*lock)?.at)
+                    }
+                    TraceRow::Other(_) | TraceRow::Cut => None,
+                }
+            }
+            (Screen::Overview, Pane::Tasks) | (Screen::Log | Screen::Code, _) => None,
+        }
     }
 
     /// The first row of the memory screen.
@@ -564,6 +610,13 @@ impl App {
                 let command = self.here.command.clone();
                 ask(self.output.want(command.clone()), Request::Command(command));
             }
+        }
+        match self.pointed() {
+            Some(at) => {
+                let task = self.here.task;
+                ask(self.identity.want((at, task)), Request::Identify(at, task));
+            }
+            None => self.identity.forget(),
         }
         if let Some(Overlay::Prompt(prompt)) = &self.overlay
             && let Some(text) = prompt.wants_suggestions()

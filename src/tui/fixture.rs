@@ -333,6 +333,13 @@ impl Source for Fixture {
         Ok(MemoryView { rows: (0..rows).map(row).collect() })
     }
 
+    fn identify(&self, at: VirtAddr, _: Option<VirtAddr>) -> Answer<String> {
+        match at.0 {
+            0xffff_88ca_4106_1680 => Ok("an allocated object of mm_struct".to_owned()),
+            _ => Err("not known".to_owned()),
+        }
+    }
+
     fn code(&self, at: VirtAddr) -> Answer<CodeView> {
         if at.0 < START {
             return Err(format!("{at}: page excluded"));

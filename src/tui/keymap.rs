@@ -233,6 +233,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
     bind(Always, "1", Action::Overview, "", "the panes"),
     bind(Always, "D 3", Action::Log, "log", "the kernel log (dmesg)"),
     bind(Always, "m 4", Action::Memory, "memory", "memory at the selected thing"),
+    bind(Always, "w", Action::What, "what", "what is at this address: all that is known of it"),
     bind(
         Always,
         "d 5",

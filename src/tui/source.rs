@@ -35,6 +35,8 @@ pub(crate) trait Source: Send + Sync {
     fn log(&self) -> Answer<Vec<LogLine>>;
     /// `rows` rows of memory from `at` on, which is a multiple of their size.
     fn memory(&self, at: VirtAddr, rows: u64) -> Answer<MemoryView>;
+    /// What an address is, in a sentence; one of user space is looked for in the process of `task`.
+    fn identify(&self, at: VirtAddr, task: Option<VirtAddr>) -> Answer<String>;
     /// The machine code around an address.
     fn code(&self, at: VirtAddr) -> Answer<CodeView>;
     /// Where a text typed at the jump prompt leads.

@@ -355,3 +355,17 @@ fn random_keys_never_panic() {
         buffer(&driver.app);
     }
 }
+
+#[test]
+fn the_footer_says_what_the_address_under_the_cursor_is_and_w_says_all() {
+    let footer = |app: &App| text(app).lines().last().unwrap_or_default().to_owned();
+    // On mm, a pointer.
+    let driver = after("<tab><tab>j", 120, 40);
+    let said = footer(&driver.app);
+    assert!(said.contains("an allocated object of mm_struct"), "{said}");
+    let driver = after("<tab><tab>jw", 120, 40);
+    assert_eq!(driver.app.here.screen, Screen::Output);
+    assert_eq!(driver.app.here.command, "kmem 0xffff88ca41061680");
+    let driver = after("<tab><tab>jwo", 120, 40);
+    assert!(footer(&driver.app).contains("an allocated object of mm_struct"));
+}

@@ -104,7 +104,11 @@ impl<'s> Builder<'s> {
             title.push_str(&format!(" <{symbol}>"));
         }
         let object = session.object(ty, at);
-        let warning = session.doubt(at, ty);
+        // The title says the address already.
+        let warning = session.doubt(at, ty).map(|warning| {
+            let stripped = warning.strip_prefix(&format!("{at} ")).map(str::to_owned);
+            stripped.unwrap_or(warning)
+        });
         if let (None, Some(task)) = (&warning, session.tasks().at(at)) {
             title.push_str(&format!(" {}", task.label()));
         }

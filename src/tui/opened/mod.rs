@@ -154,6 +154,11 @@ impl Source for Opened {
         Ok(memory::view(self, at, rows))
     }
 
+    fn identify(&self, at: VirtAddr, task: Option<VirtAddr>) -> Answer<String> {
+        let task = task.and_then(|task| self.session.tasks().at(task));
+        Ok(self.session.identify(at, task).to_string())
+    }
+
     fn code(&self, at: VirtAddr) -> Answer<CodeView> {
         code::view(self, at)
     }

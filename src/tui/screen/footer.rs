@@ -15,9 +15,32 @@ pub(super) fn draw_footer(app: &App, buf: &mut Buffer, area: Rect) {
     }
     let line = match &app.message {
         Some((role, text)) => Line::of(format!(" {text}"), *role),
-        None => keys(app, usize::from(area.width)),
+        None => {
+            let said = identity(app, usize::from(area.width));
+            let mut line = keys(app, usize::from(area.width).saturating_sub(said.width()));
+            let room = usize::from(area.width).saturating_sub(line.width() + said.width());
+            if said.width() > 0 {
+                line.push(" ".repeat(room), Role::Text);
+                line.0.extend(said.0);
+            }
+            line
+        }
     };
     draw(buf, area, &line, app.theme, Mark::None);
+}
+
+/// What the address is that the cursor rests on, in at most half of the room.
+fn identity(app: &App, room: usize) -> Line {
+    let Some(text) = app.identity.ready().filter(|_| !app.identity.loading) else {
+        return Line::default();
+    };
+    let most = (room / 2).saturating_sub(1);
+    let mut shown: String = text.chars().take(most).collect();
+    if width(text) > most {
+        shown.pop();
+        shown.push_str(app.theme.glyphs.more);
+    }
+    Line::of(shown, Role::Type).with(" ", Role::Text)
 }
 
 /// The hints that hold here, as many as there is room for; help and quit always.

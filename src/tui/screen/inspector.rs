@@ -5,7 +5,7 @@ use crate::tui::app::App;
 use crate::tui::model::{Node, Value};
 use crate::tui::theme::Role;
 use crate::tui::widget::frame::{Title, empty, frame};
-use crate::tui::widget::lines::Line;
+use crate::tui::widget::lines::{Line, Mark, draw};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -15,9 +15,6 @@ pub(super) fn draw_inspector(app: &App, buf: &mut Buffer, area: Rect, focus: boo
     let mut about = Line::default();
     if let Some(inspection) = inspection {
         about.push(inspection.title.clone(), Role::Type);
-        if let Some(warning) = &inspection.warning {
-            about.push(format!("  {warning}"), Role::Fault);
-        }
     }
     let len = inspection.map_or(0, |inspection| inspection.nodes.len());
     let title = Title { name: "Inspector", about, right: position(window, len) };
@@ -30,6 +27,14 @@ pub(super) fn draw_inspector(app: &App, buf: &mut Buffer, area: Rect, focus: boo
         };
         return empty(buf, inside, text, role, app.theme);
     };
+    let mut inside = inside;
+    if let Some(warning) = &inspection.warning
+        && inside.height > 1
+    {
+        let line = Line::of(format!(" ! {warning}"), Role::Fault);
+        draw(buf, Rect { height: 1, ..inside }, &line, app.theme, Mark::None);
+        inside = Rect { y: inside.y + 1, height: inside.height - 1, ..inside };
+    }
     super::rows(app, buf, inside, window, len, focus, |n| {
         inspection.nodes.get(n).map(|node| line(app, node)).unwrap_or_default()
     });

@@ -201,6 +201,18 @@ pub(super) fn memory(app: &mut App) {
     }
 }
 
+/// All that is known of the address under the cursor.
+pub(super) fn what(app: &mut App) {
+    let Some(at) = app.pointed().or(app.here.task) else {
+        app.message = Some((Role::Fault, "no address is selected".to_owned()));
+        return;
+    };
+    app.leave();
+    app.here.screen = Screen::Output;
+    app.here.command = format!("kmem {:#x}", at.0);
+    app.here.windows.output = Window::default();
+}
+
 /// The code screen, at what is selected.
 pub(super) fn code(app: &mut App) {
     if app.here.screen == Screen::Code {

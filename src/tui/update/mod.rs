@@ -16,7 +16,7 @@ use super::prompt::{Overlay, Purpose};
 use super::tasklist;
 use super::theme::Role;
 use super::widget::window::Window;
-use following::{cancel, code, collapse, enter, expand, memory};
+use following::{cancel, code, collapse, enter, expand, memory, what};
 use moving::{click, page, search, step, wheel};
 use ratatui::crossterm::event::KeyCode;
 use typing::{help, prompt, read_verdict, type_on};
@@ -103,6 +103,7 @@ fn depends(app: &App, key: Key) -> bool {
                 | Action::Expand
                 | Action::Collapse
                 | Action::Memory
+                | Action::What
                 | Action::Code
                 | Action::Search
                 | Action::SearchNext
@@ -198,6 +199,7 @@ pub(crate) fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Locks => screen(app, Screen::Locks),
         Action::Log => screen(app, Screen::Log),
         Action::Memory => memory(app),
+        Action::What => what(app),
         Action::Code => code(app),
         Action::SourceLines => app.toggle_source_lines(),
         Action::StateBlocked => states(app, |states| states.blocked = !states.blocked),

@@ -121,7 +121,11 @@ pub(super) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
     let (window, head) = match (app.here.screen, app.here.pane) {
         (Screen::Overview, Pane::Tasks) => (windows.tasks, 2),
         (Screen::Overview, Pane::Backtrace) => (windows.trace, 1),
-        (Screen::Overview, Pane::Inspector) => (windows.nodes, 1),
+        // A warning stands above the members.
+        (Screen::Overview, Pane::Inspector) => {
+            let warned = app.inspection.ready().is_some_and(|shown| shown.warning.is_some());
+            (windows.nodes, 1 + usize::from(warned))
+        }
         (Screen::Overview, Pane::Locks) | (Screen::Locks, _) => (windows.locks, 1),
         (Screen::Log, _) => (windows.log, 1),
         (Screen::Code, _) => (windows.code, 1),
