@@ -126,6 +126,8 @@ pub(crate) struct Process {
     pub(crate) readers: u64,
     /// `mmap_sem.wait_lock.slock`: free.
     pub(crate) wait_lock: u32,
+    /// `page_table_lock.slock`: free.
+    pub(crate) page_table_lock: u32,
 }
 
 const TOTAL: usize = 2605;
@@ -184,7 +186,7 @@ impl Cast {
 
     fn process(&mut self, tgid: u32, vsz_kib: u64, rss_kib: u64) -> u64 {
         let mm = 0xffff_8806_8000_0000 + self.processes.len() as u64 * 0x580;
-        let turns = (tgid.wrapping_mul(40_503) >> 4) & 0xffff;
+        let turns = (tgid.wrapping_mul(40_503) >> 4) & 0xfff;
         let wait_lock = turns << 16 | turns;
         self.processes.push(Process {
             tgid,
@@ -195,6 +197,7 @@ impl Cast {
             rss_kib,
             readers: 0,
             wait_lock,
+            page_table_lock: (3 * turns) << 16 | (3 * turns),
         });
         mm
     }
@@ -290,9 +293,9 @@ impl Cast {
     /// The hung processes: in each one thread spins with mmap_sem held, and the others queue up behind a writer.
     fn hung(&mut self) {
         self.process(30364, 9_333_496, 1_128_356);
-        self.processes.last_mut().unwrap().mm = MM;
-        self.processes.last_mut().unwrap().readers = 1;
-        self.processes.last_mut().unwrap().wait_lock = 0x016b_016b;
+        let process = self.processes.last_mut().unwrap();
+        (process.mm, process.readers) = (MM, 1);
+        (process.wait_lock, process.page_table_lock) = (0x016b_016b, 0x0cce_0cce);
         self.java(
             30364,
             30364..30540,

@@ -50,8 +50,8 @@
 .set BASE, 0xffffffff81000000
 .set ZONE_LRU_LOCK, 0x8440
 .set MMAP_SEM, 0x68
-.set TASK_MM, 0x4c0
-.set TASK_SP, 0x700
+.set TASK_MM, 0x4b8
+.set TASK_SP, 0x6f8
 
 .file 1 "arch/x86/include/asm/system.h"
 .file 2 "arch/x86/kernel/entry_64.S"

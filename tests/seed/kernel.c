@@ -139,7 +139,6 @@ struct task_struct {
 	unsigned int flags;
 	unsigned int ptrace;
 	int lock_depth;
-	int oncpu;
 	int prio, static_prio, normal_prio;
 	unsigned int rt_priority;
 	const void *sched_class;
@@ -195,8 +194,10 @@ struct task_struct {
 	void *sighand;
 	u8 __signals[0x1b8];
 	struct rt_mutex_waiter *pi_blocked_on;
-	u8 __rest[0xe8];
+	u8 __rest[0xf0];
 };
+/* Taken for an mm_struct, a task has the end of this list for the count of its mmap_sem. */
+_Static_assert(__builtin_offsetof(struct task_struct, se.group_node.prev) == 0x68, "as the figures have it");
 /* So far apart lie the task_structs of one slab, as their addresses in the figures show. */
 _Static_assert(sizeof(struct task_struct) == 0xa60, "as the addresses in the figures have it");
 
@@ -401,5 +402,5 @@ KEEP struct {
 	struct pt_regs k; struct signal_struct l; struct page m; struct inode n; struct module o; rwlock_t p;
 	struct vm_area_struct q; struct hlist_head r; seqlock_t s; gfp_t t; bool u;
 } __types;
-_Static_assert(__builtin_offsetof(struct task_struct, mm) == 0x4c0, "as code.S has it");
-_Static_assert(__builtin_offsetof(struct task_struct, thread.sp) == 0x700, "as code.S has it");
+_Static_assert(__builtin_offsetof(struct task_struct, mm) == 0x4b8, "as code.S has it");
+_Static_assert(__builtin_offsetof(struct task_struct, thread.sp) == 0x6f8, "as code.S has it");

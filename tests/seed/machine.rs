@@ -143,6 +143,8 @@ impl Machine<'_> {
             self.put64("mm_struct", mm, "_file_rss", process.rss_kib / 4);
         }
         self.put64("mm_struct", mm, "owner", process.leader);
+        // The semaphore's list taken for a waiter has this for its task.
+        self.put32("mm_struct", mm, "page_table_lock", process.page_table_lock);
         self.put64("mm_struct", mm, "task_size", 0x7fff_ffff_f000);
         let list =
             self.at("mm_struct", mm, "mmap_sem") + self.kernel.offset("rw_semaphore", "wait_list");
@@ -190,9 +192,8 @@ impl Machine<'_> {
         ] {
             self.put32("task_struct", at, path, value);
         }
-        if task.chain.on_cpu() {
-            self.put32("task_struct", at, "oncpu", 1);
-        }
+        let node = self.at("task_struct", at, "se.group_node");
+        self.memory.link(&[node]);
         let comm = self.at("task_struct", at, "comm");
         self.memory.put(comm, task.comm.as_bytes());
         self.put64("thread_info", task.stack, "task", at);
