@@ -12,7 +12,7 @@ use std::path::Path;
 
 pub(super) fn run(info: &Info) -> Result<(), Failure> {
     let session = source::open(&info.source)?;
-    let facts = Facts::of(&session, source::name(&info.source.dumps));
+    let facts = Facts::of(&session, source::name(&info.source.dumps, &info.source.debug));
     let mut out = output::stdout();
     if info.json {
         let mut json = Json::new(out);

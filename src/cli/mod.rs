@@ -74,7 +74,8 @@ fn explore(arguments: &Arguments) -> Result<(), Failure> {
         name: dumps
             .first()
             .and_then(|path| path.file_name())
-            .map_or_else(|| "demo".to_owned(), |name| crate::dump::scrub(name.as_encoded_bytes())),
+            .map(|name| crate::dump::scrub(name.as_encoded_bytes()))
+            .unwrap_or_else(|| source::name(&[], &debug).replace("--", "")),
         open: Box::new(move || {
             let dump = source::dump(&dumps, &debug).map_err(|failure| failure.to_string())?;
             source::session(dump, &dumps, &debug).map_err(|failure| failure.to_string())

@@ -15,7 +15,7 @@ const NAMED: usize = 12;
 pub(super) fn run(report: &Report, style: Style) -> Result<(), Failure> {
     let session = source::open(&report.source)?;
     if session.tasks().is_empty() {
-        let name = source::name(&report.source.dumps);
+        let name = source::name(&report.source.dumps, &report.source.debug);
         let notes = session.notes();
         let reason = notes.first().map_or("the dump has none", String::as_str);
         return Err(Failure::Dump(format!("{name}: no tasks can be read: {reason}")));

@@ -77,7 +77,7 @@ fn is_module(path: &Path) -> bool {
 /// A session of an open dump.
 pub(super) fn session(dump: Dump, dumps: &[PathBuf], debug: &Debug) -> Result<Session, Failure> {
     Session::from_dump(dump, &options(dumps, debug))
-        .map_err(|error| Failure::Dump(format!("{}: {error}", name(dumps))))
+        .map_err(|error| Failure::Dump(format!("{}: {error}", name(dumps, debug))))
 }
 
 /// Opens the dump and makes a session of it.
@@ -87,7 +87,12 @@ pub(super) fn open(source: &Source) -> Result<Session, Failure> {
 }
 
 /// What messages call the dump.
-pub(super) fn name(dumps: &[PathBuf]) -> String {
-    let name = dumps.first().map(|path| path.as_os_str().as_encoded_bytes());
-    name.map_or_else(|| "--demo".to_owned(), crate::dump::scrub)
+pub(super) fn name(dumps: &[PathBuf], debug: &Debug) -> String {
+    let name = dumps.first().map(|path| crate::dump::scrub(path.as_os_str().as_encoded_bytes()));
+    let demo = match debug.demo {
+        Some(Demo::Seed) => "--demo=seed",
+        Some(Demo::SeedFound) => "--demo=seed-found",
+        Some(Demo::Deadlock) | None => "--demo",
+    };
+    name.unwrap_or_else(|| demo.to_owned())
 }

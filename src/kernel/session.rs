@@ -257,18 +257,27 @@ impl Session {
         self.system.get_or_init(|| System::read(self.kernel(), &self.dump, self.cpus(), self.log()))
     }
 
+    /// That this is no machine's memory but made up, and what it is, in the dump's own words: the
+    /// line `SYNTHETIC` that whoever made it wrote into VMCOREINFO.
+    #[must_use]
+    pub fn synthetic(&self) -> Option<&str> {
+        self.dump.vmcoreinfo().get("SYNTHETIC")
+    }
+
     /// What could not be found or read so far, each a sentence, once.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         // A file that was named and does not fit is told even where it was not needed.
         let refused = self.options.vmlinux.as_ref().and_then(|_| self.vmlinux().err());
         let refused = refused.map(|unknown| unknown.to_string());
+        let synthetic = self.synthetic().map(|what| format!("this dump is synthetic: {what}"));
         let sources = self.sources().notes.iter();
         let cpus = self.cpus.get().into_iter().flat_map(|cpus| &cpus.notes);
         let tasks = self.tasks.get().into_iter().flat_map(|tasks| &tasks.notes);
         let log = self.log.get().into_iter().flat_map(|log| &log.notes);
         let mut notes: Vec<String> = Vec::new();
-        for note in refused.iter().chain(sources).chain(cpus).chain(tasks).chain(log) {
+        let first = synthetic.iter().chain(&refused);
+        for note in first.chain(sources).chain(cpus).chain(tasks).chain(log) {
             if !notes.contains(note) {
                 notes.push(note.clone());
             }

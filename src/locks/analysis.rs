@@ -63,6 +63,9 @@ pub fn analyse(session: &Session) -> LockGraph {
             graph.verdict
         );
     }
+    if let Some(what) = session.synthetic() {
+        graph.verdict = format!("{} (This dump is synthetic: {what}.)", graph.verdict);
+    }
     graph
 }
 

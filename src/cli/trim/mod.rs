@@ -30,7 +30,7 @@ pub(super) fn run(trim: &Trim) -> Result<(), Failure> {
     }
     for input in dumps {
         if same_file(input, out) {
-            let name = source::name(std::slice::from_ref(out));
+            let name = source::name(std::slice::from_ref(out), &trim.debug);
             return Err(Failure::Dump(format!("{name}: would overwrite the dump that is read")));
         }
     }
@@ -42,7 +42,7 @@ pub(super) fn run(trim: &Trim) -> Result<(), Failure> {
     others::read_identities(&session, &recorder.pages());
     let pages = recorder.pages();
     let written = replace(out, |file| dump::trim::write(&original, &pages, file));
-    let name = source::name(std::slice::from_ref(out));
+    let name = source::name(std::slice::from_ref(out), &trim.debug);
     let written = written.map_err(|error| Failure::Dump(format!("{name}: {error}")))?;
     let mut stdout = output::stdout();
     writeln!(

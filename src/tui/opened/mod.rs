@@ -73,7 +73,10 @@ impl Source for Opened {
         let system = self.session.system();
         let release = system.utsname.as_ref().map(|name| name.release.clone());
         Ok(Overview {
-            file: self.name.clone(),
+            file: match self.session.synthetic() {
+                Some(_) => format!("{}, SYNTHETIC", self.name),
+                None => self.name.clone(),
+            },
             format: format!("{container} {}", packed.join("+")).trim().to_owned(),
             release: release.unwrap_or_default(),
             cpus: Some(self.session.cpus().online()),
