@@ -191,6 +191,9 @@ impl<'d> Unwinder<'d> {
                 registers.set(register, Some(value));
             }
         }
+        if caller.outermost {
+            return Ok(None);
+        }
         if registers.get(Register::Rip).is_none() {
             return Err("the return address cannot be read".to_owned());
         }
@@ -202,12 +205,29 @@ impl<'d> Unwinder<'d> {
         if sp <= at.frame.sp {
             return Err(format!("its caller's stack pointer {sp} is not above its own"));
         }
+        let mut pt_regs = None;
+        if let Some(frame) = caller.interrupt_frame.map(VirtAddr) {
+            // DWARF has no say over these.
+            for (register, at) in [
+                (Register::OrigRax, frame.minus(8)),
+                (Register::Cs, frame.plus(8)),
+                (Register::Rflags, frame.plus(16)),
+                (Register::Ss, frame.plus(32)),
+            ] {
+                registers.set(register, stack.word(at).ok());
+            }
+            let size = u64::try_from(PT_REGS_SIZE - IRET_SIZE).unwrap_or(0);
+            pt_regs = Some(frame.minus(size));
+        }
         let kind = match caller.signal {
             _ if is_user(&registers) => FrameKind::User,
-            true => FrameKind::Exception,
+            true => {
+                let entry = self.symbols.resolve(lookup);
+                entry.map_or(FrameKind::Exception, |entry| kind_of_entry(entry.symbol.name))
+            }
             false => FrameKind::Call,
         };
-        Ok(Some(At { frame: Frame::with(kind, registers, None), exact: caller.signal }))
+        Ok(Some(At { frame: Frame::with(kind, registers, pt_regs), exact: caller.signal }))
     }
 
     /// The frame whose registers lie at `sp`.

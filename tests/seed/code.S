@@ -263,7 +263,7 @@ _stext:
 /* Where every kernel is entered and left. */
 FN cpu_idle, 0xffffffff81009f10, PROCESS, 128, 0x8, rbx
 	CALLS cpuidle_idle_call, 0xffffffff81009fe6, 153
-	jmp .-5
+	CALLS schedule, 0xffffffff8100a018, 163
 END cpu_idle, rbx
 
 /* R11 to SS of pt_regs are saved: 15 words, the CPU's own five among them (SYSCALL leaves that to the kernel). */

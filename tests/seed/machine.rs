@@ -229,11 +229,10 @@ impl Machine<'_> {
             run.calls(memory, mode.slow_path());
             let waiter = run.get(RBP) - 0x30;
             waiters.insert(task.pid, waiter);
-            run.set(R12, waiter);
-            run.set(R14, task.at);
             run.call(memory, "rwsem_down_failed_common");
             run.set(RBX, run_lock(task.waits_for.unwrap(), kernel));
             run.set(R12, waiter);
+            run.set(R14, task.at);
             run.sleep(memory)
         };
         match &task.chain {
@@ -375,9 +374,13 @@ impl Machine<'_> {
                 if task.cpu == 0 {
                     run.call(memory, "rest_init");
                 }
-                run.calls(memory, &["cpu_idle", "cpuidle_idle_call", "intel_idle"]);
+                run.call(memory, "cpu_idle");
+                if !task.stopped {
+                    return run.sleep(memory);
+                }
+                run.calls(memory, &["cpuidle_idle_call", "intel_idle"]);
                 run.at(0xffff_ffff_812e_09b1);
-                if task.stopped { self.stop(run, task) } else { run.get(iced_x86::Register::RSP) }
+                self.stop(run, task)
             }
             Chain::Panic => {
                 let mut run = thread(memory);

@@ -18,6 +18,10 @@ use std::sync::OnceLock;
 const CALLEE_SAVED: [u16; 6] = [3, 6, 12, 13, 14, 15];
 /// rsp
 const STACK_POINTER: u16 = 7;
+/// Its number for the return address.
+const RETURN_ADDRESS: u16 = 16;
+/// How far behind the return address a CPU that takes an interrupt pushes the stack pointer.
+const STACK_IN_FRAME: i64 = 24;
 /// Registers that are told: the general ones and the return address.
 const REGISTERS: u16 = 17;
 /// Entries of one section; a kernel has some 60,000.
@@ -50,6 +54,11 @@ pub struct Caller {
     pub registers: Vec<(u16, u64)>,
     /// Whether it was interrupted, and did not call.
     pub signal: bool,
+    /// Whether there is none: the return address is said to be undefined.
+    pub outermost: bool,
+    /// Where the CPU pushed what an interrupted caller goes on with: five words from the return
+    /// address to SS, its stack pointer the fourth of them.
+    pub interrupt_frame: Option<u64>,
 }
 
 impl Frames {
@@ -138,7 +147,18 @@ impl Dwarf {
             };
             registers.extend(value.map(|value| (number, value)));
         }
-        Ok(Some(Caller { cfa, registers, signal: fde.is_signal_trampoline() }))
+        let signal = fde.is_signal_trampoline();
+        let rule = |number| row.register(gimli::Register(number));
+        let interrupt_frame = match (rule(RETURN_ADDRESS), rule(STACK_POINTER)) {
+            (Some(RegisterRule::Offset(code)), Some(RegisterRule::Offset(stack)))
+                if signal && stack.checked_sub(code) == Some(STACK_IN_FRAME) =>
+            {
+                Some(cfa.wrapping_add_signed(code))
+            }
+            _ => None,
+        };
+        let outermost = matches!(rule(RETURN_ADDRESS), Some(RegisterRule::Undefined));
+        Ok(Some(Caller { cfa, registers, signal, outermost, interrupt_frame }))
     }
 }
 
@@ -207,6 +227,8 @@ asm(".text\n.globl bare\nbare: nop\nret");
                     // rbx, rbp, rsp and the return address; rax is lost.
                     registers: vec![(3, 3), (6, 0xaaaa), (7, 0x7010), (16, 0xbbbb)],
                     signal: false,
+                    outermost: false,
+                    interrupt_frame: None,
                 }),
                 "{flags:?}"
             );
