@@ -348,4 +348,45 @@ void _start(void) { caller(0); }
         assert!(together(vec![part(usize::MAX, Place::Address(VirtAddr(0)))]).is_err());
         assert!(together(vec![part(8, Place::Address(VirtAddr(0x2000)))]).is_err());
     }
+
+    #[test]
+    fn damaged_debug_information_neither_panics_nor_takes_forever() {
+        use crate::debuginfo::elf::tests::open;
+        let options = ["-O2", "-g", "-mcmodel=kernel", "-Wl,-Ttext=0xffffffff81000000"];
+        let compiled = super::super::compiled::Compiled::new(&[SOURCE], &options);
+        let whole = compiled.bytes();
+        let file = open(whole.clone()).unwrap();
+        let symbols = file.symbols(0).unwrap();
+        let at = |name: &str| symbols.find_all(name).next().unwrap().at;
+        let places = [at("inside"), at("back"), at("callee")];
+        let memory = FlatMemory::new();
+        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut next = |below: usize| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            usize::try_from(random >> 16).unwrap() % below
+        };
+        let mut told = 0;
+        for _ in 0..300 {
+            let mut bytes = whole.clone();
+            // The debug information lies behind the code.
+            for _ in 0..20 {
+                let at = 0x1000 + next(bytes.len() - 0x1000);
+                bytes[at] = u8::try_from(next(256)).unwrap();
+            }
+            let Ok(dwarf) = open(bytes).map(|file| Dwarf::new(&file, 0, 0)) else { continue };
+            let Ok(dwarf) = dwarf else { continue };
+            for pc in places {
+                let frame = FrameRegisters { at: pc, pc, values: [Some(0x1000); 17] };
+                let frames = [frame.clone(), frame];
+                let dwarf_of = |_| Some(&dwarf);
+                let activation = Activation::new(&frames, &memory, &dwarf_of).unwrap();
+                told += dwarf.locals(&activation).map_or(0, |locals| locals.len());
+                told += dwarf.positions(pc).map_or(0, |positions| positions.len());
+                told += dwarf.caller(&activation).map_or(0, |caller| usize::from(caller.is_some()));
+            }
+        }
+        assert!(told > 0, "all of them were too damaged to say anything");
+    }
 }

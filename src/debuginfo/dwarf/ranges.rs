@@ -5,7 +5,7 @@
 //! for their own ranges, once.
 
 use super::{Dwarf, Reader};
-use gimli::DebugInfoOffset;
+use gimli::{DebugInfoOffset, DebuggingInformationEntry, Unit};
 use rayon::prelude::*;
 use std::collections::HashSet;
 use std::ops::Range;
@@ -62,8 +62,8 @@ impl Dwarf {
         let ranges = unnamed.flat_map_iter(|at| {
             let dwarf = self.gimli();
             let ranges = Dwarf::unit(&dwarf, *at).ok().and_then(|unit| {
-                let ranges = dwarf.unit_ranges(&unit).ok()?;
-                Some(collect(ranges, MAX_UNIT_RANGES))
+                let root = unit.entry(unit.header.root_offset()).ok()?;
+                Some(collect(&dwarf, &unit, &root, MAX_UNIT_RANGES))
             });
             ranges.unwrap_or_default().into_iter().map(|range| (range, *at))
         });
@@ -85,19 +85,36 @@ fn find(ranges: &[(Range<u64>, DebugInfoOffset)], at: u64) -> Option<DebugInfoOf
 /// The ranges of an entry, as far as they can be read.
 pub(super) fn of_entry<'d>(
     dwarf: &gimli::Dwarf<Reader<'d>>,
-    unit: &gimli::Unit<Reader<'d>>,
-    entry: &gimli::DebuggingInformationEntry<Reader<'d>>,
+    unit: &Unit<Reader<'d>>,
+    entry: &DebuggingInformationEntry<Reader<'d>>,
 ) -> Vec<Range<u64>> {
-    let ranges = dwarf.die_ranges(unit, entry);
-    ranges.map(|ranges| collect(ranges, MAX_ENTRY_RANGES)).unwrap_or_default()
+    collect(dwarf, unit, entry, MAX_ENTRY_RANGES)
 }
 
-fn collect(mut ranges: gimli::RangeIter<Reader<'_>>, most: usize) -> Vec<Range<u64>> {
+/// gimli's `die_ranges` adds the start and the length of an entry, whatever they are.
+fn collect<'d>(
+    dwarf: &gimli::Dwarf<Reader<'d>>,
+    unit: &Unit<Reader<'d>>,
+    entry: &DebuggingInformationEntry<Reader<'d>>,
+    most: usize,
+) -> Vec<Range<u64>> {
+    let address = |value| dwarf.attr_address(unit, value).ok().flatten();
     let mut collected = Vec::new();
-    while collected.len() < most
-        && let Ok(Some(range)) = ranges.next()
-    {
-        collected.push(range.begin..range.end);
+    if let Some(list) = entry.attr_value(gimli::DW_AT_ranges) {
+        let Ok(Some(mut ranges)) = dwarf.attr_ranges(unit, list) else { return collected };
+        while collected.len() < most
+            && let Ok(Some(range)) = ranges.next()
+        {
+            collected.push(range.begin..range.end);
+        }
+        return collected;
+    }
+    let start = entry.attr_value(gimli::DW_AT_low_pc).and_then(address);
+    let end = entry.attr_value(gimli::DW_AT_high_pc);
+    if let (Some(start), Some(end)) = (start, end) {
+        let length = end.udata_value().map(|length| start.checked_add(length));
+        let end = length.unwrap_or_else(|| address(end));
+        collected.extend(end.map(|end| start..end));
     }
     collected
 }
