@@ -4,15 +4,16 @@ use super::arguments::Info;
 use super::json::Json;
 use super::output::{self, Failure};
 use super::source;
-use crate::debuginfo::{Advice, Tag};
+use crate::debuginfo::{Advice, Dwarf, Tag};
 use crate::dump::{DumpInfo, scrub};
-use crate::kernel::Session;
+use crate::kernel::{Known, Session};
 use std::io::{self, Write};
 use std::path::Path;
 
 pub(super) fn run(info: &Info) -> Result<(), Failure> {
     let session = source::open(&info.source)?;
-    let facts = Facts::of(&session, source::name(&info.source.dumps, &info.source.debug));
+    let name = source::name(&info.source.dumps, &info.source.debug);
+    let facts = Facts::of(&session, name, info.json);
     let mut out = output::stdout();
     if info.json {
         let mut json = Json::new(out);
@@ -35,15 +36,21 @@ struct Facts {
     cpus: usize,
     symbols: usize,
     module_symbols: usize,
-    structs: usize,
+    /// `None` when the types are DWARF's, which takes a second to count, and nobody asked.
+    structs: Option<usize>,
+    has_btf: bool,
     modules: usize,
     /// The kernel's ELF file; or why there is none, and what to install.
     vmlinux: Result<String, (String, String)>,
+    /// The DWARF of that file; or why it has none.
+    dwarf: Result<String, String>,
+    /// Modules, the files with their debug information, and what is in those.
+    module_files: Vec<(String, String, String)>,
     notes: Vec<String>,
 }
 
 impl Facts {
-    fn of(session: &Session, name: String) -> Facts {
+    fn of(session: &Session, name: String, count: bool) -> Facts {
         let dump = session.dump().info();
         let notes = session.dump().vmcoreinfo();
         let uts = dump.utsname.as_ref();
@@ -53,6 +60,18 @@ impl Facts {
         let build_id = notes.build_id().map(str::to_owned);
         let path = |path: &Path| scrub(path.as_os_str().as_encoded_bytes());
         let vmlinux = session.vmlinux();
+        let summary = |dwarf: Known<&Dwarf>| match dwarf.map(Dwarf::summary) {
+            Ok(Ok(summary)) => Ok(summary),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(unknown) => Err(unknown.to_string()),
+        };
+        let has_btf = session.has_btf();
+        let module_files = session.modules().iter().enumerate().filter_map(|(number, module)| {
+            let file = path(&session.module_file(number).ok()?.path);
+            let dwarf = module.base.clone().and_then(|base| session.dwarf_of(base));
+            let dwarf = summary(dwarf).unwrap_or_else(|why| why);
+            Some((module.name.to_string(), file, dwarf))
+        });
         let advice = Advice::new(&session.identity()).to_string();
         Facts {
             name,
@@ -63,7 +82,10 @@ impl Facts {
             cpus: session.cpus().online(),
             symbols: tables.next().map_or(0, |kernel| kernel.len()),
             module_symbols: tables.map(|table| table.len()).sum(),
-            structs: session.types().names(Tag::Struct).len(),
+            structs: (has_btf || count).then(|| session.types().names(Tag::Struct).len()),
+            has_btf,
+            dwarf: summary(session.dwarf()),
+            module_files: module_files.collect(),
             modules: session.modules().len(),
             vmlinux: vmlinux
                 .map(|found| path(&found.path))
@@ -116,18 +138,25 @@ impl Facts {
         )?;
         line(
             "types",
-            match self.structs {
-                0 => "none found".to_owned(),
-                n => format!("{n} structs (BTF)"),
+            match (self.structs, &self.dwarf) {
+                (Some(n), Ok(dwarf)) if self.has_btf => format!("{n} structs (BTF; and {dwarf})"),
+                (Some(n), Err(_)) if self.has_btf => format!("{n} structs (BTF)"),
+                (_, Ok(dwarf)) => dwarf.clone(),
+                (_, Err(_)) => "none found".to_owned(),
             },
         )?;
         for note in &self.notes {
             line("note", note.clone())?;
         }
-        match &self.vmlinux {
-            Ok(path) => line("vmlinux", path.clone()),
-            Err((missing, _)) => line("vmlinux", missing.clone()),
+        match (&self.vmlinux, &self.dwarf) {
+            (Ok(path), Ok(dwarf)) => line("vmlinux", format!("{path} ({dwarf})"))?,
+            (Ok(path), Err(why)) => line("vmlinux", format!("{path} (no DWARF: {why})"))?,
+            (Err((missing, _)), _) => line("vmlinux", missing.clone())?,
         }
+        for (module, path, dwarf) in &self.module_files {
+            line("module", format!("{module}: {path} ({dwarf})"))?;
+        }
+        Ok(())
     }
 
     fn registers(&self) -> usize {
@@ -161,9 +190,18 @@ impl Facts {
             json.key("cpus")?.plain(self.cpus)?;
             json.key("symbols")?.plain(self.symbols)?;
             json.key("module_symbols")?.plain(self.module_symbols)?;
-            json.key("structs")?.plain(self.structs)?;
+            json.key("structs")?.plain(self.structs.unwrap_or(0))?;
+            json.key("btf")?.plain(self.has_btf)?;
+            json.key("dwarf")?.maybe(self.dwarf.as_deref().ok(), Json::text)?;
             json.key("modules")?.plain(self.modules)?;
             json.key("vmlinux")?.maybe(self.vmlinux.as_deref().ok(), Json::text)?;
+            json.key("module_files")?.list(&self.module_files, |json, (name, path, dwarf)| {
+                json.object(|json| {
+                    json.key("name")?.text(name)?;
+                    json.key("path")?.text(path)?;
+                    json.key("dwarf")?.text(dwarf)
+                })
+            })?;
             let missing = self.vmlinux.as_ref().err();
             json.key("no_vmlinux")?.maybe(missing, |json, (why, _)| json.text(why))?;
             json.key("advice")?.maybe(missing, |json, (_, advice)| json.text(advice))?;

@@ -12,6 +12,8 @@ pub struct Advice {
     pub package: Option<String>,
     /// What to type to install it on a machine of that distribution.
     pub command: Option<String>,
+    /// What to type on any machine that a debuginfod server is set up for (`DEBUGINFOD_URLS`).
+    pub debuginfod: Option<String>,
 }
 
 impl Advice {
@@ -19,13 +21,22 @@ impl Advice {
     #[must_use]
     pub fn new(of: &Identity) -> Advice {
         let release = of.release.as_deref().unwrap_or("");
+        let id = of.build_id.as_deref().filter(|id| !id.is_empty() && is_plain(id));
+        let debuginfod = id.map(|id| format!("debuginfod-find debuginfo {id}"));
+        let nothing = Advice {
+            distribution: None,
+            package: None,
+            command: None,
+            debuginfod: debuginfod.clone(),
+        };
         let advice = |distribution, package: String, command: String| Advice {
             distribution: Some(distribution),
             package: Some(package),
             command: Some(command),
+            debuginfod,
         };
         if !is_plain(release) {
-            return Advice { distribution: None, package: None, command: None };
+            return nothing;
         }
         if let Some(package) = red_hat(release) {
             let command = if release.contains(".el6") || release.contains(".el7") {
@@ -40,7 +51,7 @@ impl Advice {
         if let Some(flavour) = suse(release) {
             let package = format!("kernel-{flavour}-debuginfo");
             // A package's version has one number more than the release, so it is asked for by id.
-            let command = match of.build_id.as_deref().filter(|id| is_plain(id)) {
+            let command = match id {
                 Some(id) => format!("zypper install -C 'debuginfo(build-id)={id}'"),
                 None => format!("zypper install {package}"),
             };
@@ -57,7 +68,7 @@ impl Advice {
             let command = format!("apt install {package}");
             return advice("Ubuntu", package, command);
         }
-        Advice { distribution: None, package: None, command: None }
+        nothing
     }
 }
 
@@ -69,9 +80,12 @@ impl fmt::Display for Advice {
                 if distribution == "Ubuntu" {
                     f.write_str(" (from ddebs.ubuntu.com)")?;
                 }
-                Ok(())
             }
-            _ => f.write_str("Name the vmlinux with which the kernel was built: -s VMLINUX"),
+            _ => f.write_str("Name the vmlinux with which the kernel was built: -s VMLINUX")?,
+        }
+        match &self.debuginfod {
+            Some(command) => write!(f, "; or with debuginfod: {command}"),
+            None => Ok(()),
         }
     }
 }
@@ -193,7 +207,8 @@ mod tests {
         assert_eq!(
             Advice::new(&of("3.10.0-693.el7.x86_64")).to_string(),
             "On Red Hat and its like, install kernel-debuginfo-3.10.0-693.el7.x86_64: \
-             debuginfo-install kernel-3.10.0-693.el7.x86_64"
+             debuginfo-install kernel-3.10.0-693.el7.x86_64; \
+             or with debuginfod: debuginfod-find debuginfo abcdef12"
         );
         assert_eq!(
             Advice::new(&of("5.14.21-150400.24.100-default")).command.as_deref(),

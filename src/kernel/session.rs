@@ -158,6 +158,12 @@ impl Session {
         &self.sources().types
     }
 
+    /// Whether the kernel's types are those of its BTF, and DWARF only has what BTF lacks.
+    #[must_use]
+    pub fn has_btf(&self) -> bool {
+        self.sources().has_btf
+    }
+
     /// Which kernel crashed: what its debug information is looked for by.
     #[must_use]
     pub fn identity(&self) -> Identity {

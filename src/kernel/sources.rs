@@ -23,6 +23,8 @@ pub(super) struct Sources {
     pub(super) symbols: Symbols,
     pub(super) types: Types,
     pub(super) modules: Vec<Module>,
+    /// Whether the kernel's types are those of its BTF.
+    pub(super) has_btf: bool,
     pub(super) notes: Vec<String>,
 }
 
@@ -58,6 +60,7 @@ impl Sources {
             found.notes.push(format!("no types: {why}{no_dwarf}"));
         }
         let btf = btf.ok();
+        found.has_btf = btf.is_some();
         found.types.add(Box::new(btf.clone()));
         let (files, of) = (Arc::clone(files), Of::Kernel);
         let dwarf = DwarfTypes { files: Arc::clone(&files), of, besides_btf: btf.is_some() };

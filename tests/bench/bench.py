@@ -101,6 +101,13 @@ def main():
 
     jobs = {
         "list of tasks": {"hangscope": hangscope("ps"), "drgn": drgn("listing.py"), "crash": crash("ps")},
+        "struct task_struct from DWARF": {
+            "hangscope": (
+                [options.program, "exec", "--no-btf", "-s", options.vmlinux, options.dump, "-c", "struct task_struct"],
+                "",
+            ),
+            "drgn": drgn("structure.py"),
+        },
         "stack of every task": {"hangscope": hangscope("foreach bt"), "drgn": drgn("stacks.py"), "crash": crash("foreach bt")},
     }
     for job, commands in jobs.items():

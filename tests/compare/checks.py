@@ -1,6 +1,7 @@
 """The checks.  Each yields what is wrong, a line each, and returns what was looked at, in words."""
 import itertools
 import json
+import math
 import pathlib
 import re
 import subprocess
@@ -477,6 +478,33 @@ def structs(dump, program):
     return f"{len(expected)} structs as crash has them, {members} members"
 
 
+def dwarf(dump, program):
+    """The vmlinux's DWARF alone gives the answers that BTF gives: tasks, stacks, the report, structs."""
+    if dump.release not in program.vmlinux:
+        return "no vmlinux of this release named"
+    names = reference.crash_structs(dump.golden("structs.txt"))
+    commands = ["ps", "foreach bt", *(f"struct -o {name}" for name in names)]
+    arguments = ["exec", dump.file, *(word for command in commands for word in ("-c", command)), "--json"]
+    pairs = zip(
+        *(json.loads(program.run(*arguments, *more, dump=dump, may_fail=True)) for more in ([], ["--no-btf"]))
+    )
+    for of_btf, of_dwarf in pairs:
+        of_btf, of_dwarf = (flat(json.dumps(answer, sort_keys=True)) for answer in (of_btf, of_dwarf))
+        if of_btf != of_dwarf:
+            place = next((n for n, (a, b) in enumerate(zip(of_btf, of_dwarf)) if a != b), 0)
+            around = slice(max(place - 60, 0), place + 60)
+            yield f"BTF: …{of_btf[around]}…, DWARF: …{of_dwarf[around]}…"
+    reports = [program.run("report", "--json", dump.file, *more, dump=dump) for more in ([], ["--no-btf"])]
+    if reports[0] != reports[1]:
+        yield "another report"
+    return f"{len(commands)} answers and the report as with BTF"
+
+
+def flat(text):
+    """Arrays of several dimensions as BTF has them: with their product for one dimension."""
+    return re.sub(r"(?:\[\d+\]){2,}", lambda dims: f"[{math.prod(map(int, re.findall(r'[0-9]+', dims[0])))}]", text)
+
+
 # By the file in golden/ that they need beside the others.
 WITH_FILE = {
     addresses: "addresses.jsonl",
@@ -484,6 +512,7 @@ WITH_FILE = {
     local_variables: "locals.jsonl",
     expressions: "expressions.jsonl",
     structs: "structs.txt",
+    dwarf: "structs.txt",
 }
 WITH_GOLDEN = [ps, stacks, running, names, lines, unwinders, log, mod]
 WITH_TRUTH = [report, cycles, roots]

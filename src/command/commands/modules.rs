@@ -6,7 +6,7 @@ use crate::present::{Align, Cell, Document, Heading, Table};
 pub(super) const MOD: Command = Command {
     name: "mod",
     usage: "mod",
-    summary: "the modules that were loaded: struct module, name, base, size",
+    summary: "the modules that were loaded: struct module, name, base, size, file with debug information",
     details: "",
     run,
 };
@@ -22,12 +22,14 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
             heading("name", "NAME", Align::Left),
             heading("base", "BASE", Align::Left),
             heading("size", "SIZE", Align::Right),
+            heading("object_file", "OBJECT FILE", Align::Left),
         ],
         ..Table::default()
     };
-    let mut modules: Vec<_> = console.session.modules().iter().collect();
-    modules.sort_by_key(|module| module.at);
-    for module in modules {
+    let session = console.session;
+    let mut modules: Vec<_> = session.modules().iter().enumerate().collect();
+    modules.sort_by_key(|(_, module)| module.at);
+    for (number, module) in modules {
         let unknown = |unknown: &crate::kernel::Unknown| Cell::Unknown(unknown.0.clone());
         table.rows.push(vec![
             Cell::Address(module.at),
@@ -37,6 +39,9 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
                 .size
                 .as_ref()
                 .map_or_else(unknown, |size| Cell::Int(i64::try_from(*size).unwrap_or(i64::MAX))),
+            session.module_file(number).as_ref().map_or_else(unknown, |found| {
+                Cell::Text(crate::dump::scrub(found.path.as_os_str().as_encoded_bytes()))
+            }),
         ]);
     }
     Ok(Document::Table(table).into())

@@ -1,0 +1,2 @@
+"""One struct out of DWARF."""
+print(prog.type("struct task_struct"))
