@@ -36,6 +36,8 @@ pub(crate) enum Action {
     Code,
     SourceLines,
     Verdict,
+    Why,
+    Whom,
     StateBlocked,
     StateRunning,
     StateSleeping,

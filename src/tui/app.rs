@@ -22,6 +22,7 @@ use super::tasklist;
 use super::theme::{Role, Theme};
 use super::trace::{self, TraceRow};
 use super::verdict;
+use super::why::{self, Go, Why};
 use super::widget::lines::Line;
 use super::widget::window::Window;
 use crate::debuginfo::Position;
@@ -51,6 +52,9 @@ pub(crate) enum Effect {
 
 /// What the list of tasks was made from.
 type ListKey = (States, String, Order, u64);
+
+/// What the lines about a task's wait were made from: task, columns, what is unfolded, tasks.
+type WhyKey = (VirtAddr, usize, BTreeSet<VirtAddr>, u64);
 
 /// The application.
 pub(crate) struct App {
@@ -104,6 +108,11 @@ pub(crate) struct App {
     pub(crate) trace_rows: Vec<TraceRow>,
     pub(crate) lock_rows: Vec<LockRow>,
     lock_rows_key: Option<BTreeSet<VirtAddr>>,
+    /// Why the selected task is blocked, and whom it blocks.
+    pub(crate) why: Why,
+    why_key: Option<WhyKey>,
+    /// Whether the cursor goes to whom it blocks, once that is there.
+    pub(crate) ask_whom: bool,
     pub(crate) code_rows: Vec<CodeRow>,
     pub(crate) jumps: Jumps,
     /// What `code_rows` were made from.
@@ -159,6 +168,9 @@ impl App {
             trace_rows: Vec::new(),
             lock_rows: Vec::new(),
             lock_rows_key: None,
+            why: Why::default(),
+            why_key: None,
+            ask_whom: false,
             code_rows: Vec::new(),
             jumps: Jumps::default(),
             code_rows_key: None,
@@ -261,7 +273,7 @@ impl App {
     }
 
     /// Drops filters that hide a task.
-    fn reveal(&mut self, task: VirtAddr) {
+    pub(crate) fn reveal(&mut self, task: VirtAddr) {
         let hidden =
             !self.listed.iter().any(|n| self.rows.get(*n).is_some_and(|r| r.task.at == task));
         if hidden {
@@ -396,6 +408,7 @@ impl App {
     pub(crate) fn settle(&mut self) -> Vec<Effect> {
         self.list_tasks();
         self.list_locks();
+        self.tell_why();
         self.list_trace();
         self.verdict = verdict::lines(self);
         let effects = self.demand();
@@ -447,6 +460,23 @@ impl App {
             if !in_use && let Some(row) = self.lock_row_of(self.here.task) {
                 self.here.windows.locks.cursor = row;
             }
+        }
+    }
+
+    /// Why the selected task is blocked, where that is on the screen.
+    fn tell_why(&mut self) {
+        let (Some(task), Some(graph)) = (self.here.task, self.locks.ready()) else { return };
+        if self.here.screen != Screen::Why {
+            return;
+        }
+        let columns = usize::from(self.size.0);
+        let key = (task, columns, self.here.unfolded.clone(), self.rows_version);
+        if self.why_key.as_ref() != Some(&key) {
+            self.why = why::why(self, graph, task, columns);
+            self.why_key = Some(key);
+        }
+        if std::mem::take(&mut self.ask_whom) {
+            self.here.windows.why = Window { cursor: self.why.whom, top: self.why.whom };
         }
     }
 
@@ -507,6 +537,7 @@ impl App {
         if self.log.ready().is_some() {
             windows.log.fit(log, body);
         }
+        windows.why.fit(self.why.rows.len(), body);
         windows.code.fit(self.code_rows.len(), body);
         windows.output.fit(output, body);
         windows.memory.cursor = windows.memory.cursor.min(body.saturating_sub(1));
@@ -528,12 +559,12 @@ impl App {
         match (self.here.screen, self.here.pane) {
             (Screen::Memory, _) => Some(self.here.memory),
             (Screen::Output, _) => {
-                match self.output.ready()?.lines.get(windows.output.cursor)?.1.as_ref()? {
-                    Place::Task(at) | Place::Memory(at) | Place::Code(at) => Some(*at),
-                    Place::Object { subject: Subject::Object { at, .. }, .. } => Some(*at),
-                    Place::Object { .. } => None,
-                }
+                self.output.ready()?.lines.get(windows.output.cursor)?.1.as_ref()?.address()
             }
+            (Screen::Why, _) => match self.why.rows.get(windows.why.cursor)?.go.as_ref()? {
+                Go::Place(place) => place.address(),
+                Go::Words(_) | Go::Unfold(_) => None,
+            },
             (Screen::Locks, _) | (Screen::Overview, Pane::Locks) => lock(),
             (Screen::Overview, Pane::Inspector) => {
                 let node = self.inspection.ready()?.nodes.get(windows.nodes.cursor)?;
@@ -596,7 +627,7 @@ impl App {
                     ask(self.inspection.want(key), request);
                 }
             }
-            Screen::Locks => {}
+            Screen::Locks | Screen::Why => {}
             Screen::Log => ask(self.log.want(()), Request::Log),
             Screen::Memory => {
                 // A page before and after, so that scrolling finds its rows there already.

@@ -22,6 +22,7 @@ pub(crate) fn selected(app: &App) -> Option<String> {
             Some(instruction.line(Radix::Decimal).text)
         }
         Screen::Output => Some(app.output.ready()?.lines.get(windows.output.cursor)?.0.clone()),
+        Screen::Why => Some(app.why.rows.get(windows.why.cursor)?.line.text().trim().to_owned()),
         Screen::Memory => Some(app.here.memory.to_string()),
         Screen::Locks => lock(app),
         Screen::Overview => match app.here.pane {

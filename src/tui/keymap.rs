@@ -46,6 +46,8 @@ pub(crate) enum When {
     Pane(Pane),
     /// Where locks are listed: the pane and the screen.
     Locks,
+    /// Where a task's wait is told.
+    Why,
     /// On the memory screen.
     Memory,
     /// On the code screen.
@@ -58,12 +60,13 @@ pub(crate) enum When {
 
 impl When {
     /// All of them, as help lists them.
-    const ALL: [When; 8] = [
+    const ALL: [When; 9] = [
         When::Always,
         When::Pane(Pane::Tasks),
         When::Pane(Pane::Backtrace),
         When::Pane(Pane::Inspector),
         When::Locks,
+        When::Why,
         When::Memory,
         When::Code,
         When::Text,
@@ -76,6 +79,7 @@ impl When {
                 context.screen == Screen::Locks
                     || (context.screen == Screen::Overview && context.pane == Pane::Locks)
             }
+            When::Why => context.screen == Screen::Why,
             When::Memory => context.screen == Screen::Memory,
             When::Code => context.screen == Screen::Code,
             When::Text => matches!(context.screen, Screen::Log | Screen::Output),
@@ -88,6 +92,7 @@ impl When {
         match self {
             When::Pane(pane) => pane.title(),
             When::Locks => "Locks",
+            When::Why => "Why and whom",
             When::Memory => "Memory",
             When::Code => "Code",
             When::Text => "Log and command output",
@@ -119,7 +124,7 @@ const fn bind(
 }
 
 use Pane::{Backtrace, Inspector, Tasks};
-use When::{Always, Code, Locks, Memory, Pane as In, Text};
+use When::{Always, Code, Locks, Memory, Pane as In, Text, Why};
 
 /// Every key. Footer hints stand in this order.
 pub(crate) const BINDINGS: &[Binding] = &[
@@ -139,6 +144,13 @@ pub(crate) const BINDINGS: &[Binding] = &[
         "follow the pointer, or expand the member",
     ),
     bind(Locks, "<enter>", Action::Enter, "open", "go to the task, inspect the lock, or unfold"),
+    bind(
+        Why,
+        "<enter>",
+        Action::Enter,
+        "open",
+        "go to the task or the lock; on a claim, to what it rests on; or unfold",
+    ),
     bind(
         Memory,
         "<enter>",
@@ -201,6 +213,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
         "unfold",
         "show or fold the waiters of the lock",
     ),
+    bind(Why, "<space> l <right>", Action::Expand, "", "show or fold those who are alike"),
     bind(Locks, "h <left>", Action::Collapse, "", "go to the line above that this one hangs on"),
     bind(Code, "/", Action::Search, "search", "search"),
     bind(Code, "n", Action::SearchNext, "next", "next match"),
@@ -230,6 +243,20 @@ pub(crate) const BINDINGS: &[Binding] = &[
     bind(Always, "<s-tab>", Action::PreviousPane, "", "previous pane"),
     bind(Always, "+ z", Action::Zoom, "zoom", "the pane alone, or all panes"),
     bind(Always, "L 2", Action::Locks, "locks", "the lock graph, with the evidence for each line"),
+    bind(
+        Always,
+        "b",
+        Action::Why,
+        "why",
+        "why the task is blocked: what it waits for, who holds that, up to the root",
+    ),
+    bind(
+        Always,
+        "B",
+        Action::Whom,
+        "whom",
+        "whom the task blocks: who waits for what it holds, and who waits behind those",
+    ),
     bind(Always, "1", Action::Overview, "", "the panes"),
     bind(Always, "D 3", Action::Log, "log", "the kernel log (dmesg)"),
     bind(Always, "m 4", Action::Memory, "memory", "memory at the selected thing"),

@@ -7,9 +7,10 @@
 //! tasks wait for work on them all day. Waiters that hold up nobody are folded after the
 //! first few.
 
+use super::ties::{Ties, holds_it};
 use crate::dump::VirtAddr;
-use crate::locks::{Confidence, Cycle, Holder, Lock, LockGraph, Waiter};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use crate::locks::{Cycle, Lock, LockGraph, Waiter};
+use std::collections::{BTreeSet, HashSet};
 
 /// Waiters that hold up nobody are shown up to this number; more are folded.
 const SHOWN: usize = 4;
@@ -66,8 +67,8 @@ pub(crate) enum LockNode {
     Candidate { lock: usize, holder: usize },
     /// A waiter; `again` when what it holds up is shown elsewhere.
     Waiter { lock: usize, waiter: usize, again: bool },
-    /// So many more waiters of that lock.
-    Fold { lock: usize, hidden: usize },
+    /// More waiters of that lock, as positions in its list.
+    Fold { lock: usize, hidden: Vec<usize> },
     /// The wait chain goes on.
     Deeper,
     /// The tasks that wait for something that is not understood follow.
@@ -120,7 +121,7 @@ pub(crate) fn rows(graph: &LockGraph, unfolded: &BTreeSet<VirtAddr>) -> Vec<Lock
     }
     for (number, root) in graph.roots.iter().enumerate() {
         // A root that itself waits for something nobody holds stands under that.
-        match tree.waits.get(&root.task.at).copied() {
+        match tree.ties.waits.get(&root.task.at).copied() {
             Some((lock, _)) if tree.has_no_holder(lock) => tree.orphan(lock),
             _ => tree.root(number),
         }
@@ -140,10 +141,7 @@ pub(crate) fn rows(graph: &LockGraph, unfolded: &BTreeSet<VirtAddr>) -> Vec<Lock
 struct Tree<'g> {
     graph: &'g LockGraph,
     unfolded: &'g BTreeSet<VirtAddr>,
-    /// What each task waits for: lock and waiter.
-    waits: HashMap<VirtAddr, (usize, usize)>,
-    /// What each task holds: lock and holder.
-    holds: HashMap<VirtAddr, Vec<(usize, usize)>>,
+    ties: Ties,
     /// Tasks and locks that have their line.
     tasks_done: HashSet<VirtAddr>,
     locks_done: HashSet<usize>,
@@ -152,23 +150,10 @@ struct Tree<'g> {
 
 impl<'g> Tree<'g> {
     fn new(graph: &'g LockGraph, unfolded: &'g BTreeSet<VirtAddr>) -> Tree<'g> {
-        let mut waits = HashMap::new();
-        let mut holds = HashMap::<_, Vec<_>>::new();
-        for (number, lock) in graph.locks.iter().enumerate() {
-            for (waiter, claim) in lock.waiters.iter().enumerate() {
-                waits.entry(claim.task.at).or_insert((number, waiter));
-            }
-            for (holder, claim) in
-                lock.holders.iter().enumerate().filter(|(_, claim)| holds_it(claim))
-            {
-                holds.entry(claim.task.at).or_default().push((number, holder));
-            }
-        }
         Tree {
             graph,
             unfolded,
-            waits,
-            holds,
+            ties: Ties::of(graph),
             tasks_done: HashSet::new(),
             locks_done: HashSet::new(),
             rows: Vec::new(),
@@ -231,7 +216,7 @@ impl<'g> Tree<'g> {
     /// The locks that a task holds and that are not shown yet, under its line and not further in:
     /// a chain of waits goes far enough to the right as it is.
     fn held(&mut self, task: VirtAddr, trail: &[Trail], parent: usize) {
-        let held: Vec<(usize, usize)> = self.holds.get(&task).cloned().unwrap_or_default();
+        let held: Vec<(usize, usize)> = self.ties.held(task).to_vec();
         let held: Vec<(usize, usize)> =
             held.into_iter().filter(|(lock, _)| self.locks_done.insert(*lock)).collect();
         for (lock, holder) in held {
@@ -256,7 +241,7 @@ impl<'g> Tree<'g> {
             }
             return;
         }
-        let idle = |waiter: &Waiter| !self.holds.contains_key(&waiter.task.at);
+        let idle = |waiter: &Waiter| self.ties.held(waiter.task.at).is_empty();
         let idlers = waiters.iter().filter(|(_, waiter)| idle(waiter)).count();
         let fold = idlers > SHOWN && !self.unfolded.contains(&entry.at);
         let keep = if fold { SHOWN - 1 } else { usize::MAX };
@@ -269,9 +254,11 @@ impl<'g> Tree<'g> {
             })
             .map(|(number, waiter)| (*number, waiter.task.at))
             .collect();
-        let hidden = waiters.len() - shown.len();
+        let visible: HashSet<usize> = shown.iter().map(|(number, _)| *number).collect();
+        let hidden: Vec<usize> =
+            waiters.iter().map(|(number, _)| *number).filter(|n| !visible.contains(n)).collect();
         for (position, &(waiter, task)) in shown.iter().enumerate() {
-            let (branch, below) = branch(position + 1 == shown.len() && hidden == 0);
+            let (branch, below) = branch(position + 1 == shown.len() && hidden.is_empty());
             let again = !self.tasks_done.insert(task);
             let node = LockNode::Waiter { lock, waiter, again };
             let row = self.push([trail, &[branch]].concat(), Some(parent), node);
@@ -279,7 +266,7 @@ impl<'g> Tree<'g> {
                 self.held(task, &[trail, &[below]].concat(), row);
             }
         }
-        if hidden > 0 {
+        if !hidden.is_empty() {
             let node = LockNode::Fold { lock, hidden };
             self.push([trail, &[Trail::Last]].concat(), Some(parent), node);
         }
@@ -294,11 +281,6 @@ impl<'g> Tree<'g> {
             }
         }
     }
-}
-
-/// Whether a claim is sure enough to hang waiters on.
-fn holds_it(holder: &Holder) -> bool {
-    holder.confidence != Confidence::Possible
 }
 
 /// The branch to a child, and what is drawn under it.
@@ -332,7 +314,7 @@ mod tests {
                 LockNode::Candidate { lock, holder } => {
                     format!("maybe {}", graph.locks[*lock].holders[*holder].task.pid)
                 }
-                LockNode::Fold { hidden, .. } => format!("+{hidden}"),
+                LockNode::Fold { hidden, .. } => format!("+{}", hidden.len()),
                 other => format!("{other:?}"),
             };
             format!("{}{text}\n", "  ".repeat(row.trail.len()))

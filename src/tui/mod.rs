@@ -33,6 +33,7 @@ mod locktree;
 mod model;
 mod opened;
 mod prompt;
+mod reference;
 mod screen;
 mod source;
 mod svg;
@@ -41,9 +42,11 @@ mod terminal;
 #[cfg(test)]
 mod tests;
 mod theme;
+mod ties;
 mod trace;
 mod update;
 mod verdict;
+mod why;
 mod widget;
 
 pub use keymap::keys_markdown;

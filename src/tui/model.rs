@@ -149,6 +149,15 @@ pub(crate) enum Place {
 }
 
 impl Place {
+    /// Where it lies; a frame lies at no one address.
+    pub(crate) fn address(&self) -> Option<VirtAddr> {
+        match self {
+            Place::Task(at) | Place::Memory(at) | Place::Code(at) => Some(*at),
+            Place::Object { subject: Subject::Object { at, .. }, .. } => Some(*at),
+            Place::Object { .. } => None,
+        }
+    }
+
     /// An object with nothing expanded.
     pub(crate) fn object(ty: impl Into<String>, at: VirtAddr) -> Place {
         Place::Object { subject: Subject::Object { ty: ty.into(), at }, open: BTreeSet::new() }

@@ -79,6 +79,8 @@ fn every_screen_draws_at_every_size() {
         "<tab><tab>",
         "<tab><tab><tab>",
         "L",
+        "w",
+        "b",
         "D",
         "m",
         "d",
@@ -106,7 +108,7 @@ fn every_screen_draws_at_every_size() {
 
 #[test]
 fn without_colour_or_unicode_the_screen_is_plain() {
-    for keys in ["", "L", "D", "m", "d", "?", ":", "s"] {
+    for keys in ["", "L", "b", "w", "D", "m", "d", "?", ":", "s"] {
         let mut driver = driver(120, 40, Theme::new(false, true));
         driver.rest();
         for key in Key::script(keys).unwrap() {
@@ -225,10 +227,88 @@ fn folded_waiters_unfold() {
     for _ in 0..fold.unwrap() {
         driver.press(Key::script("j").unwrap()[0]);
     }
-    assert!(text(&driver.app).contains("+3 waiters"));
+    assert!(text(&driver.app).contains("3 more readers like these"));
     driver.press(Key::script("<enter>").unwrap()[0]);
-    assert!(!text(&driver.app).contains("+3 waiters"));
+    assert!(!text(&driver.app).contains("3 more readers like these"));
     insta::assert_snapshot!("locks_120x40", text(&driver.app));
+}
+
+#[test]
+fn why_a_task_is_blocked_is_told_up_to_the_root() {
+    // One of the readers behind a spinning holder, then the bystander of a deadlock.
+    let driver = after("/143<enter>b", 80, 24);
+    let (text, styles) = legend(&buffer(&driver.app), driver.app.theme);
+    insta::assert_snapshot!("why_80x24", text);
+    insta::assert_snapshot!("why_80x24_styles", styles);
+    let driver = after("/113<enter>b", 200, 50);
+    let (text, styles) = legend(&buffer(&driver.app), driver.app.theme);
+    insta::assert_snapshot!("why_200x50", text);
+    insta::assert_snapshot!("why_200x50_styles", styles);
+}
+
+#[test]
+fn whom_a_task_blocks_is_a_tree_whose_waiters_unfold() {
+    let mut driver = after("/142<enter>B", 80, 24);
+    let (text, styles) = legend(&buffer(&driver.app), driver.app.theme);
+    insta::assert_snapshot!("whom_80x24", text);
+    insta::assert_snapshot!("whom_80x24_styles", styles);
+    let fold =
+        driver.app.why.rows.iter().position(|row| row.line.text().contains("3 more readers"));
+    driver.app.here.windows.why.cursor = fold.unwrap();
+    driver.press(Key::script("<space>").unwrap()[0]);
+    let shown = self::text(&driver.app);
+    assert!(shown.contains("java[150]") && !shown.contains("more like these"), "{shown}");
+}
+
+/// The application with the cursor of the story on the first line that has this text.
+fn on_why(keys: &str, text: &str) -> Driver {
+    let mut driver = after(keys, 120, 40);
+    let row = driver.app.why.rows.iter().position(|row| row.line.text().contains(text));
+    driver.app.here.windows.why.cursor = row.expect(text);
+    driver
+}
+
+#[test]
+fn every_claim_opens_what_it_rests_on() {
+    let enter = Key::script("<enter>").unwrap()[0];
+    let mut driver = on_why("/143<enter>b", "frame #3");
+    driver.press(enter);
+    let subject = Subject::Frame { task: fixture::address(142), n: 3 };
+    assert_eq!(driver.app.here.subject, Some(subject));
+    driver.press(Key::script("o").unwrap()[0]);
+    assert_eq!(driver.app.here.screen, Screen::Why);
+    let mut driver = on_why("/143<enter>b", "code at schedule+22");
+    driver.press(enter);
+    assert_eq!((driver.app.here.screen, driver.app.here.code.0 & 0xfff), (Screen::Code, 0x916));
+    // What is certain rests on the lock's own words.
+    let mut driver = on_why("/113<enter>b", "certain: the owner field");
+    driver.press(enter);
+    let at = fixture::locks().locks[1].at;
+    let lock = Subject::Object { ty: "struct mutex".to_owned(), at };
+    assert_eq!(driver.app.here.subject, Some(lock));
+}
+
+#[test]
+fn the_story_goes_on_from_the_task_of_a_line() {
+    let mut driver = on_why("/143<enter>b", "(read) by mm-holder[142]");
+    driver.press(Key::script("b").unwrap()[0]);
+    assert_eq!(
+        (driver.app.here.screen, driver.app.here.task),
+        (Screen::Why, Some(fixture::address(142)))
+    );
+    assert!(text(&driver.app).contains("holds up 6 and waits for no lock"));
+    // From a lock's line in the graph it is about the task that the line hangs on.
+    let driver = after("L<home>jjb", 120, 40);
+    assert_eq!(driver.app.here.task, Some(fixture::address(111)));
+    assert!(text(&driver.app).contains("a deadlock of 2"));
+    assert!(text(&after("L<end>b", 120, 40).app).contains("this line is about no task"));
+}
+
+#[test]
+fn what_was_searched_is_marked_in_code() {
+    let driver = after("gschedule<enter>/__sched<enter>k", 120, 40);
+    let (_, styles) = legend(&buffer(&driver.app), driver.app.theme);
+    assert!(styles.contains("MMMMMMM"), "{styles}");
 }
 
 #[test]
@@ -344,7 +424,7 @@ fn a_click_selects_the_row_under_it() {
 #[test]
 fn random_keys_never_panic() {
     // A small generator of our own: the same keys each run.
-    let all = Key::script("jkGhlurisa<lt>>RH/x go+-LDmds12345xnNvt:?n<enter><esc><tab><s-tab><space><pgdn><pgup><home><end><backspace><up><down>").unwrap();
+    let all = Key::script("jkGhlurisa<lt>>RH/x go+-LDmds12345xnNvtwbBbB:?n<enter><esc><tab><s-tab><space><pgdn><pgup><home><end><backspace><up><down>").unwrap();
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut driver = driver(100, 30, Theme::new(true, false));
     for _ in 0..3000 {

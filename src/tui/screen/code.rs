@@ -42,7 +42,7 @@ pub(super) fn draw_code(app: &App, buf: &mut Buffer, area: Rect) {
         _ => None,
     };
     super::rows(app, buf, inside, window, app.code_rows.len(), true, |n| {
-        match app.code_rows.get(n) {
+        let line = match app.code_rows.get(n) {
             Some(CodeRow::Instruction(n)) => {
                 let Some(row) = view.disassembly.rows.get(*n) else { return Line::default() };
                 let mut line = frame_mark(app, row);
@@ -72,7 +72,8 @@ pub(super) fn draw_code(app: &App, buf: &mut Buffer, area: Rect) {
                 Line::of(format!("    {} cut: {why}", app.theme.glyphs.more), Role::Fault)
             }
             None => Line::default(),
-        }
+        };
+        line.marking(&app.here.search)
     });
 }
 

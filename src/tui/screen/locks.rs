@@ -4,7 +4,7 @@ use super::backtrace::asked;
 use super::position;
 use crate::kernel::State;
 use crate::locks::{Confidence, LockGraph, LockKind, StateValue, TaskRef};
-use crate::present::span;
+use crate::present::{lock_state, more_like_these, span};
 use crate::tui::app::App;
 use crate::tui::history::Screen;
 use crate::tui::locktree::{LockNode, LockRow, Trail};
@@ -199,8 +199,10 @@ fn describe(app: &App, graph: &LockGraph, node: &LockNode, line: &mut Line) {
                 }
             }
         }
-        LockNode::Fold { hidden, .. } => {
-            line.push(format!("{} +{hidden} waiters", glyphs.closed), Role::Key);
+        LockNode::Fold { lock, hidden } => {
+            let waiters = graph.locks.get(*lock).map_or(&[][..], |lock| &lock.waiters);
+            let modes = hidden.iter().filter_map(|n| waiters.get(*n)).map(|waiter| waiter.mode);
+            line.push(format!("{} {}", glyphs.closed, more_like_these(modes)), Role::Key);
         }
         LockNode::Deeper => line.push(format!("{} goes deeper", glyphs.more), Role::Fault),
         LockNode::OthersHeading => {
@@ -361,7 +363,7 @@ fn evidence(app: &App, graph: &LockGraph, room: usize) -> Vec<Line> {
     });
     if let Some(lock) = lock.and_then(|lock| graph.locks.get(lock)) {
         say("", &format!("{} {} at {}", lock.ty, lock.name, lock.at), Role::Lock);
-        say("  ", &lock.words, Role::Text);
+        say("  ", &lock_state(lock), Role::Text);
         for (field, value) in &lock.state {
             say("  ", &format!("{field} = {}", state_value(value)), Role::Dim);
         }

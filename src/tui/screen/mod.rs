@@ -12,6 +12,7 @@ mod memory;
 mod output;
 mod overlay;
 pub(crate) mod tasks;
+mod why;
 
 use super::app::App;
 use super::history::Screen;
@@ -53,6 +54,7 @@ pub(crate) fn paint(app: &App, buf: &mut Buffer) {
             }
         }
         Screen::Locks => locks::draw_screen(app, buf, frames.body),
+        Screen::Why => why::draw_why(app, buf, frames.body),
         Screen::Log => log::draw_log(app, buf, frames.body),
         Screen::Memory => memory::draw_memory(app, buf, frames.body),
         Screen::Code => code::draw_code(app, buf, frames.body),

@@ -1,20 +1,23 @@
 //! Going where a line leads, opening and closing it, and going one step up.
 
 use crate::dump::VirtAddr;
-use crate::tui::app::App;
+use crate::tui::app::{App, Effect};
 use crate::tui::code;
 use crate::tui::history::Screen;
+use crate::tui::job::Request;
 use crate::tui::keymap::Pane;
 use crate::tui::locktree::{LockNode, LockRow};
 use crate::tui::model::{FrameRow, Place, ROW, States, Subject, Value};
 use crate::tui::prompt::Overlay;
 use crate::tui::theme::Role;
 use crate::tui::trace::TraceRow;
+use crate::tui::why::Go;
 use crate::tui::widget::window::Window;
 use std::collections::BTreeSet;
 
-pub(super) fn enter(app: &mut App) {
+pub(super) fn enter(app: &mut App) -> Vec<Effect> {
     match app.here.screen {
+        Screen::Why => return enter_why(app),
         Screen::Overview => match app.here.pane {
             Pane::Tasks => {
                 if app.here.task.is_some() {
@@ -41,7 +44,7 @@ pub(super) fn enter(app: &mut App) {
             let place = app.code.ready().and_then(|view| code::place(view, &app.code_rows, row));
             if let Some(place) = place.cloned() {
                 app.go(&place);
-                return;
+                return Vec::new();
             }
             let source = app.code.ready().and_then(|v| code::source(v, &app.code_rows, row));
             if let Some(command) = source {
@@ -59,6 +62,74 @@ pub(super) fn enter(app: &mut App) {
                 app.go(&place);
             }
         }
+    }
+    Vec::new()
+}
+
+fn enter_why(app: &mut App) -> Vec<Effect> {
+    let row = app.why.rows.get(app.here.windows.why.cursor);
+    match row.and_then(|row| row.go.clone()) {
+        Some(Go::Place(place)) => app.go(&place),
+        Some(Go::Words(words)) => {
+            app.resolve.forget();
+            let generation = app.resolve.want(words.clone());
+            let start = |n| Effect::Start(n, Request::Resolve(words));
+            return generation.map(start).into_iter().collect();
+        }
+        Some(Go::Unfold(lock)) => fold(app, lock),
+        None => {}
+    }
+    Vec::new()
+}
+
+/// Why the task under the cursor is blocked, or whom it blocks.
+pub(super) fn tell(app: &mut App, whom: bool) {
+    let Some(task) = task_here(app) else {
+        app.message = Some((Role::Fault, "this line is about no task".to_owned()));
+        return;
+    };
+    if (app.here.screen, app.here.task) != (Screen::Why, Some(task)) {
+        app.leave();
+        app.here.screen = Screen::Why;
+        app.here.windows.why = Window::default();
+    }
+    if app.here.task != Some(task) {
+        app.here.show_task(task);
+        app.reveal(task);
+    }
+    app.ask_whom = whom;
+    if !whom {
+        app.here.windows.why = Window::default();
+    }
+}
+
+/// The task that the line under the cursor is about; the selected one where there are none.
+fn task_here(app: &App) -> Option<VirtAddr> {
+    let windows = &app.here.windows;
+    let known = |task: &VirtAddr| app.row_of(*task).is_some();
+    match (app.here.screen, app.here.pane) {
+        (Screen::Why, _) => {
+            let task = app.why.rows.get(windows.why.cursor).and_then(|row| row.task);
+            task.filter(known).or(app.here.task)
+        }
+        (Screen::Locks, _) | (Screen::Overview, Pane::Locks) => {
+            let graph = app.locks.ready()?;
+            let mut row = app.lock_rows.get(windows.locks.cursor);
+            // A lock's line hangs on the one of the task that holds it or waits for it.
+            while let Some(line) = row {
+                if let Some(task) = line.node.task(graph) {
+                    return Some(task).filter(known);
+                }
+                row = line.parent.and_then(|parent| app.lock_rows.get(parent));
+            }
+            None
+        }
+        (Screen::Overview, Pane::Inspector) => match app.subject() {
+            Some(Subject::Frame { task, .. }) => Some(task),
+            Some(Subject::Object { at, .. }) => Some(at).filter(known).or(app.here.task),
+            _ => app.here.task,
+        },
+        _ => app.here.task,
     }
 }
 
@@ -116,14 +187,31 @@ fn enter_lock(app: &mut App) {
 fn unfold(app: &mut App) {
     let Some(graph) = app.locks.ready() else { return };
     let lock = app.lock_rows.get(app.here.windows.locks.cursor).and_then(|row| row.node.lock());
-    if let Some(at) = lock.and_then(|lock| graph.locks.get(lock)).map(|lock| lock.at)
-        && !app.here.unfolded.remove(&at)
-    {
-        app.here.unfolded.insert(at);
+    if let Some(at) = lock.and_then(|lock| graph.locks.get(lock)).map(|lock| lock.at) {
+        fold(app, at);
+    }
+}
+
+fn fold(app: &mut App, lock: VirtAddr) {
+    if !app.here.unfolded.remove(&lock) {
+        app.here.unfolded.insert(lock);
     }
 }
 
 pub(super) fn expand(app: &mut App) {
+    if app.here.screen == Screen::Why {
+        let row = app.why.rows.get(app.here.windows.why.cursor);
+        match row.and_then(|row| row.go.clone()) {
+            Some(Go::Unfold(lock)) => fold(app, lock),
+            Some(Go::Place(Place::Object { subject: Subject::Object { at, .. }, .. }))
+                if app.here.unfolded.contains(&at) =>
+            {
+                fold(app, at);
+            }
+            _ => {}
+        }
+        return;
+    }
     if app.context().pane == Pane::Locks || app.here.screen == Screen::Locks {
         return unfold(app);
     }

@@ -16,7 +16,7 @@ use super::prompt::{Overlay, Purpose};
 use super::tasklist;
 use super::theme::Role;
 use super::widget::window::Window;
-use following::{cancel, code, collapse, enter, expand, memory, what};
+use following::{cancel, code, collapse, enter, expand, memory, tell, what};
 use moving::{click, page, search, step, wheel};
 use ratatui::crossterm::event::KeyCode;
 use typing::{help, prompt, read_verdict, type_on};
@@ -76,8 +76,12 @@ fn receive_key(app: &mut App, key: Key) -> Vec<Effect> {
 /// Whether a key depends on an answer that is still to come.
 fn must_wait(app: &App, key: Key) -> bool {
     if app.overlay.is_some() || app.here.screen != Screen::Overview {
-        let code = app.overlay.is_none() && app.here.screen == Screen::Code && app.code.loading;
-        return app.resolve.loading || (code && depends(app, key));
+        let loading = match app.here.screen {
+            Screen::Code => app.code.loading,
+            Screen::Why => app.locks.loading,
+            _ => false,
+        };
+        return app.resolve.loading || (app.overlay.is_none() && loading && depends(app, key));
     }
     let loading = match app.here.pane {
         // Lines bring rows of inlined functions in between.
@@ -173,6 +177,8 @@ pub(crate) fn act(app: &mut App, action: Action) -> Vec<Effect> {
             app.overlay = Some(Overlay::Help { filter: String::new(), window });
         }
         Action::Verdict => app.overlay = Some(Overlay::Verdict(Window::default())),
+        Action::Why => tell(app, false),
+        Action::Whom => tell(app, true),
         Action::Palette => prompt(app, Purpose::Palette, String::new()),
         Action::Jump => prompt(app, Purpose::Jump, String::new()),
         Action::Filter => prompt(app, Purpose::Filter, app.here.filter.clone()),
@@ -185,7 +191,7 @@ pub(crate) fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::PageDown => step(app, page(app)),
         Action::First => step(app, isize::MIN / 2),
         Action::Last => step(app, isize::MAX / 2),
-        Action::Enter => enter(app),
+        Action::Enter => return enter(app),
         Action::Expand => expand(app),
         Action::Collapse => collapse(app),
         Action::Cancel => cancel(app),

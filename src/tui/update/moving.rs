@@ -29,6 +29,7 @@ pub(super) fn step(app: &mut App, rows: isize) {
         }
         Screen::Memory => step_memory(app, rows),
         Screen::Code => windows.code.step(rows, app.code_rows.len()),
+        Screen::Why => windows.why.step(rows, app.why.rows.len()),
         Screen::Locks => windows.locks.step(rows, app.lock_rows.len()),
         Screen::Overview => match app.here.pane {
             Pane::Tasks => {
@@ -129,6 +130,7 @@ pub(super) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
         (Screen::Overview, Pane::Locks) | (Screen::Locks, _) => (windows.locks, 1),
         (Screen::Log, _) => (windows.log, 1),
         (Screen::Code, _) => (windows.code, 1),
+        (Screen::Why, _) => (windows.why, 1),
         (Screen::Output, _) => (windows.output, 1),
         (Screen::Memory, _) => (windows.memory, 1),
     };

@@ -48,8 +48,64 @@ impl Line {
         self
     }
 
+    /// Broken into lines of at most `columns` cells at its spaces; all but the first begin with
+    /// `hang` spaces.
+    pub(crate) fn wrapped(&self, columns: usize, hang: usize) -> Vec<Line> {
+        let mut lines = vec![Line::default()];
+        let mut used = 0;
+        // What has no width but that of its words so far.
+        let mut fresh = true;
+        for (text, role) in &self.0 {
+            for word in text.split_inclusive(' ') {
+                let cells = width(word.trim_end_matches(' '));
+                if !fresh && used + cells > columns {
+                    lines.push(Line::of(" ".repeat(hang), Role::Text));
+                    used = hang;
+                    fresh = true;
+                }
+                if let Some(line) = lines.last_mut() {
+                    line.push(word, *role);
+                }
+                used += width(word);
+                fresh &= word.trim().is_empty();
+            }
+        }
+        lines
+    }
+
+    /// The same with what is searched for marked, also where it crosses pieces.
+    #[must_use]
+    pub(crate) fn marking(self, needle: &str) -> Line {
+        let needle = needle.to_ascii_lowercase();
+        let whole: String = self.0.iter().map(|(text, _)| text.to_ascii_lowercase()).collect();
+        if needle.is_empty() || !whole.contains(&needle) {
+            return self;
+        }
+        let found: Vec<_> =
+            whole.match_indices(&needle).map(|(at, _)| at..at + needle.len()).collect();
+        let mut line = Line::default();
+        let mut from = 0;
+        for (text, role) in self.0 {
+            // The byte offsets inside this piece at which a match begins or ends.
+            let inside = |at: usize| at.checked_sub(from).filter(|at| *at < text.len());
+            let mut cuts: Vec<usize> =
+                found.iter().flat_map(|m| [m.start, m.end]).filter_map(inside).collect();
+            cuts.push(text.len());
+            let mut start = 0;
+            for cut in cuts {
+                let part = text.get(start..cut).unwrap_or_default();
+                let hit = found.iter().any(|found| found.contains(&(from + start)));
+                if !part.is_empty() {
+                    line.push(part, if hit { Role::Match } else { role });
+                }
+                start = cut;
+            }
+            from += text.len();
+        }
+        line
+    }
+
     /// Its text without roles.
-    #[cfg(test)]
     pub(crate) fn text(&self) -> String {
         self.0.iter().map(|(text, _)| text.as_str()).collect()
     }
@@ -147,6 +203,28 @@ mod tests {
         assert_eq!(wrap("mutex_lock_slowpath", 8), ["mutex_lo", "ck_slowp", "ath"]);
         assert!(wrap("", 10).is_empty());
         assert_eq!(wrap("ab", 0), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_line_of_pieces_breaks_at_spaces_and_keeps_its_roles() {
+        let line = Line::of("  held by ", Role::Dim).with("java[1]", Role::Task);
+        let lines = line.with(" and more", Role::Text).wrapped(18, 4);
+        let texts: Vec<String> = lines.iter().map(Line::text).collect();
+        assert_eq!(texts, ["  held by java[1] ", "    and more"]);
+        assert!(lines[0].0.contains(&("java[1]".to_owned(), Role::Task)));
+        assert_eq!(Line::of("abcdefgh", Role::Text).wrapped(3, 1).len(), 1);
+    }
+
+    #[test]
+    fn a_match_is_marked_across_pieces() {
+        let line =
+            Line::of("call   ", Role::Type).with("Mutex", Role::Symbol).with("_lock", Role::Dim);
+        let marked = line.clone().marking("x_l");
+        assert_eq!(marked.text(), line.text());
+        let hits = marked.0.iter().filter(|(_, role)| *role == Role::Match);
+        assert_eq!(hits.map(|(text, _)| text.as_str()).collect::<String>(), "x_l");
+        assert_eq!(line.clone().marking("nothing"), line);
+        assert_eq!(line.clone().marking(""), line);
     }
 
     #[test]
