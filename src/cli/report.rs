@@ -412,6 +412,7 @@ mod tests {
                 mode: Mode::Excl,
                 position: Some(1),
                 spinning: false,
+                in_interrupt: false,
                 since: Some(Duration::from_secs(412)),
                 confidence: Confidence::Certain,
                 why: "on its wait_list".to_owned(),

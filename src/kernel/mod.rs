@@ -36,7 +36,7 @@ mod task_fields;
 mod task_search;
 mod tasks;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod walk;
 
 pub use code::Code;

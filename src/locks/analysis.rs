@@ -1,5 +1,6 @@
 //! From tasks and stacks to the [`LockGraph`].
 
+use super::complaints::Complaints;
 use super::decode::{self, Decoded, Recorded};
 use super::graph::{self, Edges};
 use super::layout::Queue;
@@ -45,17 +46,19 @@ pub fn analyse(session: &Session) -> LockGraph {
     graph.locks = locks;
     let edges = Edges::of(&graph.locks);
     graph.cycles = graph::cycles(&graph.locks, &edges);
+    let messages = session.log().records.iter().map(|record| &*record.text);
+    let complaints = Complaints::of(messages);
     graph.roots = graph::roots(&graph, &edges)
         .into_iter()
         .map(|(task, blocks)| {
-            let doing = doing::describe(&scene, &graph.locks, &edges, task.at);
+            let doing = doing::describe(&scene, &graph.locks, &edges, task.at, &complaints);
             Root { task, blocks, doing }
         })
         .collect();
     graph.others = others(&scene, &graph.locks, &waits.untied);
     note_unheld(&mut graph);
     let asleep = scene.tasks.iter().filter(|task| scene.uninterruptible(task)).count();
-    graph.verdict = verdict::of(&graph, asleep);
+    graph.verdict = verdict::of(&graph, asleep, &complaints);
     if let Some(missing) = session.tasks().notes.first() {
         graph.verdict = format!(
             "The list of tasks is doubtful ({missing}). Of the {} found: {}",
@@ -118,6 +121,7 @@ fn lock(scene: &Scene<'_>, names: &Names<'_>, found: &Found) -> Lock {
                 mode: queued.mode,
                 position: queued.position,
                 spinning: queued.spinning,
+                in_interrupt: queued.spinning && doing::is_interrupted(scene, queued.task),
                 since: task.since_ran.as_ref().ok().copied().filter(|_| !queued.spinning),
                 confidence: queued.confidence,
                 why: queued.why.clone(),

@@ -120,7 +120,9 @@ const TABLE: &[(&str, Use)] = {
 /// What the function of that name does.
 pub(super) fn use_of(function: &str) -> Option<Use> {
     let name = base_name(function);
-    TABLE.iter().find(|(known, _)| *known == name).map(|(_, what)| *what)
+    // Until 2.6.32 those of spinlocks and rwlocks had one word less: `_spin_lock`.
+    let is = |known: &str| known == name || known.strip_prefix("_raw") == Some(name);
+    TABLE.iter().find(|(known, _)| is(known)).map(|(_, what)| *what)
 }
 
 /// A function's name without what the compiler added to a copy of it.
@@ -184,20 +186,42 @@ pub(super) fn is_slow_path(name: &str) -> bool {
 
 /// Whether a function is part of taking a spinlock or rwlock. `name` is a [`base_name`].
 pub(super) fn is_spinning(name: &str) -> bool {
-    is_slow_path(name)
-        || (spin_kind(name).is_some() && name.starts_with("_raw_") && !name.contains("unlock"))
+    is_slow_path(name) || is_spin_loop(name)
+}
+
+/// Whether a function takes a spinlock or rwlock: with ticket locks it is itself where CPUs spin.
+/// `name` is a [`base_name`].
+pub(super) fn is_spin_loop(name: &str) -> bool {
+    loop_kind(name).is_some()
+}
+
+fn loop_kind(name: &str) -> Option<(LockKind, Mode)> {
+    // _raw_spin_lock_irq, _spin_lock_irq, __ticket_spin_lock, __read_lock_failed
+    let plain = name.strip_prefix('_')?.trim_start_matches('_');
+    let plain = plain.strip_prefix("raw_").unwrap_or(plain);
+    let plain = plain.strip_prefix("ticket_").unwrap_or(plain);
+    let (kind, how) = [
+        ("spin_lock", (LockKind::Spinlock, Mode::Excl)),
+        ("read_lock", (LockKind::Rwlock, Mode::Read)),
+        ("write_lock", (LockKind::Rwlock, Mode::Write)),
+    ]
+    .into_iter()
+    .find_map(|(start, kind)| Some((kind, plain.strip_prefix(start)?)))?;
+    let known =
+        ["", "_irq", "_irqsave", "_bh", "_nested", "_irqsave_nested", "_nest_lock", "_failed"];
+    known.contains(&how).then_some(kind)
 }
 
 /// Which lock a function that spins wants.
 pub(super) fn spin_kind(name: &str) -> Option<(LockKind, Mode)> {
-    if name.ends_with("queued_spin_lock_slowpath") || name.starts_with("_raw_spin_lock") {
+    if name.ends_with("queued_spin_lock_slowpath") {
         Some((LockKind::Spinlock, Mode::Excl))
-    } else if name == "queued_read_lock_slowpath" || name.starts_with("_raw_read_lock") {
+    } else if name == "queued_read_lock_slowpath" {
         Some((LockKind::Rwlock, Mode::Read))
-    } else if name == "queued_write_lock_slowpath" || name.starts_with("_raw_write_lock") {
+    } else if name == "queued_write_lock_slowpath" {
         Some((LockKind::Rwlock, Mode::Write))
     } else {
-        None
+        loop_kind(name)
     }
 }
 
@@ -257,6 +281,22 @@ mod tests {
         assert_eq!(waits_for("downgrade_queue"), None);
         assert_eq!(use_of("up"), Some(Use::Give(LockKind::Semaphore, Mode::Excl)));
         assert_eq!(use_of("update_curr"), None);
+    }
+
+    #[test]
+    fn the_names_of_spinlocks_before_2_6_33_are_known_too() {
+        let (spin, read) = ((LockKind::Spinlock, Mode::Excl), (LockKind::Rwlock, Mode::Read));
+        assert_eq!(spin_kind("_spin_lock_irq"), Some(spin));
+        assert_eq!(spin_kind("__ticket_spin_lock"), Some(spin));
+        assert_eq!(spin_kind("_read_lock"), Some(read));
+        assert_eq!(spin_kind("_raw_spin_lock_irqsave"), Some(spin));
+        assert_eq!(spin_kind("_raw_spin_unlock"), None);
+        assert_eq!(spin_kind("spin_lock_init"), None);
+        assert_eq!(use_of("_spin_unlock"), Some(Use::Give(LockKind::Spinlock, Mode::Excl)));
+        assert_eq!(
+            use_of("_spin_lock"),
+            Some(Use::Take(LockKind::Spinlock, Mode::Excl, When::Always))
+        );
     }
 
     #[test]

@@ -6,6 +6,9 @@
 //! `include/linux/{completion,rwbase_rt}.h`, `include/asm-generic/{qspinlock_types,qrwlock}.h`.
 
 use super::layout::enumerator_value;
+use super::older;
+use super::ring::Ring;
+use super::ticket::Tickets;
 use super::{Confidence, LockKind, Mode, StateValue};
 use crate::debuginfo::{Kind, Tag, Type, TypeError};
 use crate::dump::VirtAddr;
@@ -82,6 +85,7 @@ pub(super) fn decode(
             let lock = object("mutex")?;
             match lock.member("rtmutex") {
                 Ok(inner) => rt_mutex(&inner),
+                Err(_) if lock.ty().has("count") => older::mutex(&lock),
                 Err(_) => mutex(&lock),
             }
         }
@@ -89,7 +93,11 @@ pub(super) fn decode(
             let lock = object("rw_semaphore")?;
             match lock.member("rwbase") {
                 Ok(inner) => rt_rwlock(&inner),
-                Err(_) => rwsem(&lock),
+                // With an atomic owner came the present meaning of the count (5.3).
+                Err(_) if lock.member("owner").is_ok_and(|owner| is_atomic(owner.ty())) => {
+                    rwsem(&lock)
+                }
+                Err(_) => older::rwsem(&lock, listed(session, &lock, at)?),
             }
         }
         LockKind::Semaphore => semaphore(&object("semaphore")?),
@@ -100,16 +108,20 @@ pub(super) fn decode(
         }
         LockKind::PercpuRwsem => percpu_rwsem(session, &object("percpu_rw_semaphore")?),
         LockKind::Spinlock => {
-            let sleeping = object("spinlock")?.member("lock").ok().filter(|_| !spinning);
-            match sleeping {
-                Some(inner) => rt_mutex(&inner),
-                None => Ok(qspinlock(memory.read_u32(at)?)),
+            let sleeping = object("spinlock").ok().and_then(|lock| lock.member("lock").ok());
+            match (sleeping.filter(|_| !spinning), Tickets::probe(types)) {
+                (Some(inner), _) => rt_mutex(&inner),
+                (None, Some(tickets)) => Ok(tickets.decode(memory.read_u32(at)?)),
+                (None, None) => Ok(qspinlock(memory.read_u32(at)?)),
             }
         }
         LockKind::Rwlock => {
             let ty = types.find(Tag::Typedef, "rwlock_t")?;
             match Object::new(memory, ty, at).member("rwbase") {
                 Ok(inner) => rt_rwlock(&inner),
+                Err(_) if types.structure("qrwlock").is_err() => {
+                    Ok(older::rwlock(memory.read_u32(at)?))
+                }
                 Err(_) => Ok(qrwlock(memory.read_u32(at)?)),
             }
         }
@@ -269,6 +281,13 @@ fn folio(page: &Object<'_>) -> Result<Decoded, ObjectError> {
     Ok(Decoded { state, words, ..Decoded::default() })
 }
 
+/// How many waiters are on a rwsem's list.
+fn listed(session: &Session, lock: &Object<'_>, at: VirtAddr) -> Result<usize, ObjectError> {
+    let head = at.plus(lock.ty().offset_of("wait_list")?);
+    let limit = 2 * session.tasks().len() + 16;
+    Ok(Ring::walk(session.memory(), head, limit).nodes.len().saturating_sub(1))
+}
+
 fn mutex(lock: &Object<'_>) -> Result<Decoded, ObjectError> {
     let member = lock.member("owner")?;
     if !is_atomic(member.ty()) {
@@ -302,13 +321,6 @@ fn mutex(lock: &Object<'_>) -> Result<Decoded, ObjectError> {
 
 fn rwsem(lock: &Object<'_>) -> Result<Decoded, ObjectError> {
     let owner_member = lock.member("owner")?;
-    // With the atomic owner came the present meaning of the count (5.3).
-    if !is_atomic(owner_member.ty()) {
-        let ty = owner_member.ty().name();
-        return Err(
-            TypeError::Not { ty, wanted: "an atomic_long_t (rwsem of 5.3 or later)" }.into()
-        );
-    }
     let count = lock.member("count")?.u64()?;
     let owner = owner_member.u64()?;
     let task = VirtAddr(owner & !OWNER_FLAGS);

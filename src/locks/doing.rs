@@ -1,11 +1,12 @@
 //! What a task is doing, in words: for root blockers and for tasks whose wait is not decoded.
 
-use super::Lock;
+use super::complaints::{Complaints, Whom};
 use super::graph::Edges;
 use super::scene::Scene;
+use super::{Lock, LockKind, api};
 use crate::dump::VirtAddr;
 use crate::kernel::State;
-use crate::unwind::FrameKind;
+use crate::unwind::{Frame, FrameKind};
 
 /// Functions that every sleep passes through; what called them tells more.
 const SCHEDULER: [&str; 14] = [
@@ -26,10 +27,35 @@ const SCHEDULER: [&str; 14] = [
 ];
 
 /// What the task at `at` is doing: running where, waiting for what, sleeping in what.
-pub(super) fn describe(scene: &Scene<'_>, locks: &[Lock], edges: &Edges, at: VirtAddr) -> String {
+pub(super) fn describe(
+    scene: &Scene<'_>,
+    locks: &[Lock],
+    edges: &Edges,
+    at: VirtAddr,
+    complaints: &Complaints,
+) -> String {
+    let mut doing = alone(scene, locks, edges, at);
+    let Some(task) = scene.task_at(at) else { return doing };
+    let mut said = complaints.about(&Whom::Task(task.pid));
+    if let (true, Ok(cpu)) = (task.active, &task.cpu) {
+        said.extend(complaints.about(&Whom::Cpu(*cpu)));
+    }
+    if !said.is_empty() {
+        doing.push_str(&format!(" (log: {})", said.join(", ")));
+    }
+    doing
+}
+
+/// The same without what the log says.
+fn alone(scene: &Scene<'_>, locks: &[Lock], edges: &Edges, at: VirtAddr) -> String {
     let Some(index) = scene.index_of(at) else { return "not a live task".to_owned() };
     if let Some(lock) = edges.waits.get(&at).and_then(|&lock| locks.get(lock)) {
-        return format!("waits for {}, {}", lock.name, lock.words);
+        let whose = match lock.kind {
+            LockKind::Completion => ", which somebody has to complete",
+            LockKind::Waitqueue | LockKind::Bit => ", which somebody has to wake",
+            _ => "",
+        };
+        return format!("waits for {}, {}{whose}", lock.name, lock.words);
     }
     let Some(task) = scene.tasks.get(index) else { return String::new() };
     if task.active {
@@ -58,6 +84,18 @@ fn interrupted_at(scene: &Scene<'_>, index: usize) -> usize {
         .unwrap_or(0)
 }
 
+/// Whether a running task was interrupted, so that what its CPU does is not its own doing.
+pub(super) fn is_interrupted(scene: &Scene<'_>, index: usize) -> bool {
+    let frames = scene.traces.get(index).map(|trace| trace.frames.as_slice()).unwrap_or_default();
+    let spins = |frame: &&Frame| {
+        let name = scene.session.symbolize(frame.lookup_pc());
+        name.is_some_and(|found| api::is_spinning(api::base_name(found.symbol.name)))
+    };
+    // An interrupt that came while the task itself spun does not count.
+    let Some(outermost) = frames.iter().rposition(|frame| spins(&frame)) else { return false };
+    frames.iter().skip(outermost + 1).any(|frame| matches!(frame.kind, FrameKind::Irq))
+}
+
 /// Where a task sleeps: the functions above the scheduler's own.
 pub(super) fn sleeping_in(scene: &Scene<'_>, index: usize) -> String {
     let functions = scene.functions(index);
@@ -74,6 +112,9 @@ pub(super) fn sleeping_in(scene: &Scene<'_>, index: usize) -> String {
     if asleep.is_empty() {
         return format!("{state}; its stack could not be unwound");
     }
+    // Everybody who waits for a device says so to the accounting of I/O.
+    let io = functions.iter().any(|name| name.starts_with("io_schedule"));
+    let state = if io { format!("{state} on I/O") } else { state.to_owned() };
     format!("{state} in {}", calls(&asleep, 3))
 }
 

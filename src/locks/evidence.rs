@@ -14,6 +14,7 @@ use super::scene::Scene;
 use super::stack::{Code, Stack};
 use super::{LockKind, Mode, api};
 use crate::dump::VirtAddr;
+use crate::unwind::FrameKind;
 use crate::unwind::flow::{Effect, Function, Taken, Value};
 use rayon::prelude::*;
 
@@ -67,6 +68,10 @@ fn held_by(scene: &Scene<'_>, code: &Code<'_>, task: usize) -> Vec<Held> {
     for index in taking {
         for inner in seen..index {
             given.extend(given_in(&stack, inner));
+            // An interrupt does not release the locks of what it interrupted.
+            if trace.frames.get(inner + 1).is_some_and(|frame| frame.kind != FrameKind::Call) {
+                given.clear();
+            }
         }
         seen = index;
         let Some(known) = stack.frame(index) else { continue };

@@ -330,6 +330,7 @@ mod tests {
                     mode: Mode::Excl,
                     position: None,
                     spinning: false,
+                    in_interrupt: false,
                     since: None,
                     confidence: Confidence::Certain,
                     why: String::new(),

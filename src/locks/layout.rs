@@ -62,9 +62,12 @@ impl Queue {
 
     fn rwsem(types: &Types) -> Result<Queue, TypeError> {
         let waiter = types.structure("rwsem_waiter")?;
-        let mode = waiter.member("type")?;
-        let reads =
-            enumerator_value(mode.ty, "RWSEM_WAITING_FOR_READ").map(|value| (mode.offset(), value));
+        let reads = match waiter.member("type") {
+            Ok(mode) => enumerator_value(mode.ty, "RWSEM_WAITING_FOR_READ")
+                .map(|value| (mode.offset(), value)),
+            // `RWSEM_WAITING_FOR_READ` was a macro until 3.9.
+            Err(_) => Some((waiter.offset_of("flags")?, 1)),
+        };
         Ok(Queue {
             kind: LockKind::Rwsem,
             head: head(types.structure("rw_semaphore")?)?,

@@ -9,6 +9,7 @@ mod api;
 mod asked;
 mod calls;
 mod clock;
+mod complaints;
 mod decode;
 mod doing;
 mod elimination;
@@ -18,12 +19,14 @@ mod graph;
 mod layout;
 mod listed;
 mod name;
+mod older;
 mod pi;
 mod ring;
 mod scene;
 mod spinning;
 mod stack;
 mod statics;
+mod ticket;
 mod verdict;
 mod wait_queue;
 mod waiting;
@@ -194,6 +197,8 @@ pub struct Waiter {
     pub position: Option<u32>,
     /// Whether it burns a CPU while it waits.
     pub spinning: bool,
+    /// Whether it is an interrupt on its CPU that waits, and the task itself was interrupted.
+    pub in_interrupt: bool,
     /// How long it has been off the CPU, where that is known.
     pub since: Option<Duration>,
     /// How sure it is.

@@ -9,6 +9,7 @@
 
 use super::scene::Scene;
 use super::stack::Code;
+use super::ticket::Tickets;
 use super::waiting::{Found, Queued, Waits};
 use super::{LockKind, Mode, api, asked};
 use crate::dump::VirtAddr;
@@ -23,20 +24,28 @@ const TAIL_INDEX_SHIFT: u32 = 16;
 /// `_Q_TAIL_CPU_OFFSET`; the CPU's number plus one.
 const TAIL_CPU_SHIFT: u32 = 18;
 
+/// At most so many tickets that nobody has are listed.
+const MISSING: u32 = 64;
+
 /// A task that spins.
 struct Spinner {
     queued: Queued,
     cpu: Option<u32>,
     /// Whether it spins on the lock's word, rather than in the queue inside a rwlock.
     on_word: bool,
+    /// Its ticket, of a ticket lock.
+    ticket: Option<u32>,
 }
 
 /// Finds the tasks that spin for a lock.
 pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, waits: &mut Waits) {
     let mut found: HashMap<(LockKind, VirtAddr), Vec<Spinner>> = HashMap::new();
+    let tickets = Tickets::probe(scene.session.types());
     for (index, task) in scene.tasks.iter().enumerate().filter(|(_, task)| task.active) {
         let functions = scene.functions(index);
-        let Some((kind, mode, on_word)) = spins_for(&functions) else { continue };
+        let Some((kind, mode, on_word)) = spins_for(&functions, tickets.is_some()) else {
+            continue;
+        };
         let Some(asked) = asked::argument(scene, code, index, api::is_spinning) else {
             let function = functions.iter().find(|name| api::is_spinning(api::base_name(name)));
             waits.untied.push(super::waiting::Untied {
@@ -57,22 +66,84 @@ pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, waits: &mut Waits) {
             why: format!("it spins: {}", asked.why),
         };
         let cpu = task.cpu.as_ref().ok().copied();
+        let ticket = tickets.and_then(|tickets| ticket(scene, code, tickets, index));
         found.entry((kind, VirtAddr(asked.value))).or_default().push(Spinner {
             queued,
             cpu,
             on_word,
+            ticket,
         });
     }
     let nodes = Nodes::find(scene);
     for ((kind, at), spinners) in found {
-        waits.found.push(in_order(scene, nodes.as_ref(), kind, at, spinners));
+        waits.found.push(match tickets.filter(|_| kind == LockKind::Spinlock) {
+            Some(tickets) => by_ticket(scene, tickets, at, spinners),
+            None => in_order(scene, nodes.as_ref(), kind, at, spinners),
+        });
+    }
+}
+
+/// The ticket that a spinning task has drawn.
+fn ticket(scene: &Scene<'_>, code: &Code<'_>, tickets: Tickets, index: usize) -> Option<u32> {
+    let frames = &scene.traces.get(index)?.frames;
+    let frame = frames.iter().find(|frame| {
+        let name = scene.session.symbolize(frame.lookup_pc());
+        name.is_some_and(|found| api::is_spin_loop(api::base_name(found.symbol.name)))
+    })?;
+    tickets.own(code.function(frame.lookup_pc())?.as_ref(), &frame.registers)
+}
+
+/// Puts spinners in the order of their tickets, and names those that none of them has.
+fn by_ticket(
+    scene: &Scene<'_>,
+    tickets: Tickets,
+    at: VirtAddr,
+    mut spinners: Vec<Spinner>,
+) -> Found {
+    let mut doubts = Vec::new();
+    if let Ok(word) = scene.session.memory().read_u32(at) {
+        for spinner in &mut spinners {
+            let Some(ticket) = spinner.ticket else { continue };
+            let behind = tickets.behind(word, ticket);
+            if behind < tickets.out(word) {
+                spinner.queued.position = Some(behind.max(1));
+                spinner.queued.why.push_str(&format!(", with ticket {ticket:#x}"));
+            } else {
+                doubts.push(format!("a ticket {ticket:#x} is not among those that are out"));
+            }
+        }
+        let missing: Vec<String> = (0..tickets.out(word).min(MISSING))
+            .map(|behind| tickets.number(word, behind))
+            .filter(|number| !spinners.iter().any(|spinner| spinner.ticket == Some(*number)))
+            .map(|number| format!("{number:#x}"))
+            .collect();
+        if let Some((served, others)) = missing.split_first() {
+            let served_is_missing = *served == format!("{:#x}", tickets.number(word, 0));
+            let of = |list: &[String]| list.join(", ");
+            if served_is_missing {
+                doubts.push(format!("ticket {served}, which is served, is the holder's"));
+                if !others.is_empty() {
+                    doubts.push(format!("nobody was found who spins with {}", of(others)));
+                }
+            } else {
+                doubts.push(format!("nobody was found who spins with {}", of(&missing)));
+            }
+        }
+    }
+    spinners.sort_by_key(|spinner| (spinner.queued.position.is_none(), spinner.queued.position));
+    Found {
+        queue: spinners.into_iter().map(|spinner| spinner.queued).collect(),
+        doubts,
+        ..Found::new(LockKind::Spinlock, at)
     }
 }
 
 /// What a task with these functions, innermost first, spins for, and whether on the lock's word.
-fn spins_for(functions: &[&str]) -> Option<(LockKind, Mode, bool)> {
+/// With ticket locks whoever is in a function that takes one spins.
+fn spins_for(functions: &[&str], tickets: bool) -> Option<(LockKind, Mode, bool)> {
     let names = || functions.iter().map(|name| api::base_name(name));
-    let slow = names().position(api::is_slow_path)?;
+    let slow =
+        names().position(|name| api::is_slow_path(name) || tickets && api::is_spin_loop(name))?;
     let mut outermost = None;
     for name in names().skip(slow).take_while(|name| api::is_spinning(name)) {
         outermost = api::spin_kind(name).or(outermost);
@@ -181,5 +252,19 @@ impl Nodes {
         }
         line.reverse();
         line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_is_waited_for_in_the_function_that_draws_it_and_a_queued_lock_in_its_slow_path() {
+        let seed = ["_spin_lock_irq", "____pagevec_lru_deactivate", "lru_add_drain"];
+        assert_eq!(spins_for(&seed, true), Some((LockKind::Spinlock, Mode::Excl, true)));
+        assert_eq!(spins_for(&["_raw_spin_lock", "x"], false), None);
+        let queued = ["native_queued_spin_lock_slowpath", "queued_write_lock_slowpath", "f"];
+        assert_eq!(spins_for(&queued, false), Some((LockKind::Rwlock, Mode::Write, false)));
     }
 }

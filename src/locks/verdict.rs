@@ -3,14 +3,21 @@
 //! It names causes, most blocked tasks first: deadlocks, root blockers, and locks whose holder is
 //! not known. What stands behind each is in the graph.
 
-use super::{Confidence, Cycle, Lock, LockGraph, Mode, Root};
+use super::complaints::Complaints;
+use super::{Confidence, Cycle, Lock, LockGraph, Mode, Root, TaskRef};
 use std::collections::HashSet;
 
 /// At most this many causes are spelled out.
 const SPELLED_OUT: usize = 4;
 
 /// The whole graph in a few sentences. `asleep` is the number of tasks in uninterruptible sleep.
-pub(super) fn of(graph: &LockGraph, asleep: usize) -> String {
+pub(super) fn of(graph: &LockGraph, asleep: usize, complaints: &Complaints) -> String {
+    let said = complaints.in_words();
+    let found = causes(graph, asleep);
+    if said.is_empty() { found } else { format!("{found} {said}") }
+}
+
+fn causes(graph: &LockGraph, asleep: usize) -> String {
     let blocked: HashSet<_> =
         busy(graph).flat_map(|lock| &lock.waiters).map(|waiter| waiter.task.at).collect();
     if blocked.is_empty() {
@@ -32,6 +39,13 @@ pub(super) fn of(graph: &LockGraph, asleep: usize) -> String {
         count(busy(graph).count(), "lock", "locks"),
         count(asleep, "task is", "tasks are"),
     )];
+    if graph.cycles.is_empty() && !graph.roots.is_empty() {
+        sentences.push(
+            "No deadlock among the known holders: those who wait queue behind tasks that run, or \
+             that wait for something else."
+                .to_owned(),
+        );
+    }
     let mut causes: Vec<(usize, String)> = Vec::new();
     causes.extend(graph.cycles.iter().map(|cycle| deadlock(graph, cycle)));
     causes.extend(graph.roots.iter().map(|root| (root.blocks, blocker(graph, root))));
@@ -78,6 +92,11 @@ fn deadlock(graph: &LockGraph, cycle: &Cycle) -> (usize, String) {
         .map(|at| lock_at(graph, *at).map_or("a lock", |lock| lock.name.as_str()))
         .collect();
     let sentence = match (cycle.tasks.as_slice(), names.as_slice()) {
+        ([task], [name]) if in_interrupt(graph, task) => format!(
+            "Deadlock{behind}: an interrupt on the CPU of {}[{}] spins for {name}, which the task \
+             itself holds and cannot release before the interrupt ends.",
+            task.comm, task.pid
+        ),
         ([task], [name]) => format!(
             "Deadlock{behind}: {}[{}] waits for {name}, which it holds itself.",
             task.comm, task.pid
@@ -101,6 +120,12 @@ fn deadlock(graph: &LockGraph, cycle: &Cycle) -> (usize, String) {
         }
     };
     (blocks, sentence)
+}
+
+/// Whether what waits is not the task itself but an interrupt on its CPU.
+fn in_interrupt(graph: &LockGraph, task: &TaskRef) -> bool {
+    let waiters = graph.locks.iter().flat_map(|lock| &lock.waiters);
+    waiters.into_iter().any(|waiter| waiter.task.at == task.at && waiter.in_interrupt)
 }
 
 /// A root blocker, by the lock that it holds up most with.

@@ -77,6 +77,7 @@ fn waiter(pid: u32, mode: Mode, position: u32) -> Waiter {
         mode,
         position: Some(position),
         spinning: false,
+        in_interrupt: false,
         since: Some(Duration::from_secs(31)),
         confidence: Confidence::Certain,
         why: format!("its waiter stands on the wait list, place {position}"),
