@@ -42,7 +42,7 @@ pub(super) fn mutex(lock: &Object<'_>) -> Result<Decoded, ObjectError> {
         readers: (count == 1).then_some(0),
         ..Decoded::default()
     };
-    if count > 1 || count < -TASKS_LIMIT {
+    if !(-TASKS_LIMIT..=1).contains(&count) {
         decoded.doubts.push(format!("count {count} is none of a mutex: damaged, or no mutex"));
         return Ok(decoded);
     }
