@@ -6,6 +6,7 @@
 //! `kernel/sched/completion.c`.
 
 use super::{LockKind, Mode};
+use crate::unwind::Register;
 use crate::unwind::flow::{Effect, When};
 
 /// What a function does with the lock that is its first argument.
@@ -43,6 +44,9 @@ const TABLE: &[(&str, Use)] = {
         ("down_read_trylock", Take(Rwsem, Read, NonZero)),
         ("up_read", Give(Rwsem, Read)),
         ("up_read_non_owner", Give(Rwsem, Read)),
+        // Where taking a rwsem is inlined (until 5.2), the part that sleeps.
+        ("call_rwsem_down_read_failed", Take(Rwsem, Read, Always)),
+        ("call_rwsem_down_write_failed", Take(Rwsem, Write, Always)),
         ("down_write", Take(Rwsem, Write, Always)),
         ("down_write_nested", Take(Rwsem, Write, Always)),
         ("down_write_killable", Take(Rwsem, Write, Zero)),
@@ -149,7 +153,8 @@ pub(super) fn effect(function: &str) -> Effect {
         Some(Use::Take(kind, mode, when)) => {
             // Unlocking a spinlock or rwlock is one store or subtraction, which is often inlined.
             let by_store = matches!(kind, LockKind::Spinlock | LockKind::Rwlock);
-            Effect::Take { class: class(kind, mode), when, by_store }
+            let by = if by_rax(function) { Register::Rax } else { Register::Rdi };
+            Effect::Take { class: class(kind, mode), when, by_store, by }
         }
         Some(Use::Give(kind, mode)) => Effect::Give { class: class(kind, mode) },
         Some(Use::Turn(kind, from, to)) => {
@@ -159,6 +164,11 @@ pub(super) fn effect(function: &str) -> Effect {
         None if function.ends_with("return_thunk") => Effect::Return,
         None => Effect::Nothing,
     }
+}
+
+/// Whether a function gets its argument in rax (arch/x86/lib/rwsem.S).
+fn by_rax(function: &str) -> bool {
+    base_name(function).starts_with("call_rwsem_")
 }
 
 fn never_returns(function: &str) -> bool {

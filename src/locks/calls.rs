@@ -8,8 +8,9 @@
 
 use super::api;
 use super::{LockKind, Mode};
-use crate::dump::VirtAddr;
+use crate::dump::{PAGE_SIZE, VirtAddr};
 use crate::kernel::Session;
+use crate::memory::VirtualMemory;
 use crate::unwind::flow::{Effect, Effects, FUNCTION_LIMIT, Function, Value};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -69,8 +70,8 @@ impl<'s> Calls<'s> {
             if len > FUNCTION_LIMIT {
                 return None;
             }
-            let code = self.session.memory().read_vec(start, len).ok()?;
-            Some(Arc::new(Function::decode(&code, start)))
+            let code = readable(self.session.memory(), start, len);
+            (!code.is_empty()).then(|| Arc::new(Function::decode(&code, start)))
         })
     }
 
@@ -110,6 +111,23 @@ impl<'s> Calls<'s> {
         let nothing = summary.takes.is_empty() && summary.gives.is_empty();
         (!nothing).then(|| Effect::Several(Arc::new(summary)))
     }
+}
+
+/// The code from `start` on, as far as the dump has it: the symbol behind a function may be far away,
+/// and what lies between not dumped.
+fn readable(memory: &dyn VirtualMemory, start: VirtAddr, len: usize) -> Vec<u8> {
+    memory.read_vec(start, len).unwrap_or_else(|_| {
+        let mut code = Vec::new();
+        while code.len() < len {
+            let Some(at) = u64::try_from(code.len()).ok().and_then(|n| start.checked_add(n)) else {
+                break;
+            };
+            let to_page_end = usize::try_from(PAGE_SIZE - at.0 % PAGE_SIZE).unwrap_or(1);
+            let Ok(more) = memory.read_vec(at, to_page_end.min(len - code.len())) else { break };
+            code.extend(more);
+        }
+        code
+    })
 }
 
 impl Effects for Calls<'_> {

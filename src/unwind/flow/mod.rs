@@ -26,6 +26,7 @@ pub use state::{State, Taken, When};
 pub use value::{Base, Slot, Value};
 
 use crate::dump::VirtAddr;
+use crate::unwind::Register;
 use iced_x86::{Code, Decoder, DecoderOptions, Instruction, OpKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -43,7 +44,7 @@ type Variants = Vec<State>;
 /// What a call means to whoever asks.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Effect {
-    /// It takes something, named by its first argument.
+    /// It takes something, named by an argument.
     Take {
         /// What, in the caller's own numbers.
         class: u16,
@@ -51,6 +52,8 @@ pub enum Effect {
         when: When,
         /// Whether compilers inline the giving back, as a store to the argument's address.
         by_store: bool,
+        /// The register that names it: not the first argument's for code that inline assembly calls.
+        by: Register,
     },
     /// It gives back what a call with the same first argument took.
     Give {

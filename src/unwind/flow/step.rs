@@ -255,7 +255,8 @@ pub(super) fn called(
     };
     match (&effect, argument) {
         (Effect::NoReturn | Effect::Return, _) => return false,
-        (Effect::Take { class, when, by_store }, Some(argument)) => {
+        (Effect::Take { class, when, by_store, by }, Some(_)) => {
+            let argument = state.register(*by).cloned().unwrap_or(Value::entry(*by));
             let asks = state.register(Register::Rsi);
             let when = match when {
                 When::Asked if asks == Some(&Value::number(0)) => When::Always,

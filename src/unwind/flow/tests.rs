@@ -17,7 +17,7 @@ struct Locks;
 
 impl Effects for Locks {
     fn of_call(&self, target: VirtAddr) -> Effect {
-        let take = |when| Effect::Take { class: CLASS, when, by_store: true };
+        let take = |when| Effect::Take { class: CLASS, when, by_store: true, by: Register::Rdi };
         match target.0 {
             LOCK => take(When::Always),
             TRYLOCK => take(When::NonZero),
