@@ -138,6 +138,7 @@ mod tests {
             mode,
             position: Some(position),
             spinning,
+            in_interrupt: false,
             since: None,
             confidence: Confidence::Certain,
             why: String::new(),
