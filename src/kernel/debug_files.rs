@@ -8,10 +8,10 @@
 
 use super::module::Module;
 use super::module_sections::{SectionFields, loaded_build_id};
-use super::{Known, Options, Unknown};
+use super::{Kernel, Known, Options, Unknown};
 use crate::debuginfo::{
-    Dwarf, Found, Identity, ModuleFiles, ModuleIdentity, Places, Refused, Tag, TypeDef, TypeId,
-    TypeSource, Vmlinux,
+    Btf, Dwarf, Found, Identity, ModuleFiles, ModuleIdentity, Places, Refused, Symbols, Tag,
+    TypeDef, TypeId, TypeSource, Types, Vmlinux,
 };
 use crate::dump::{VirtAddr, VmcoreInfo};
 use crate::memory::VirtualMemory;
@@ -39,6 +39,10 @@ pub(super) struct DebugFiles {
     module_files: Vec<PathBuf>,
     listed: OnceLock<ModuleFiles>,
     modules: OnceLock<Vec<ModuleFile>>,
+    /// The kernel's BTF, if it has any.
+    btf: OnceLock<Option<Arc<Btf>>>,
+    /// Where a module's sections are written down. Looked up late: DWARF has that in a late unit.
+    section_fields: OnceLock<Known<SectionFields>>,
 }
 
 /// The debug file of one module.
@@ -46,7 +50,6 @@ struct ModuleFile {
     name: Box<str>,
     /// Its `struct module`.
     at: VirtAddr,
-    fields: Known<SectionFields>,
     /// The number of its source of types.
     source: u16,
     /// A file that can be read as it is.
@@ -82,6 +85,8 @@ impl DebugFiles {
             module_files: options.module_files.clone(),
             listed: OnceLock::new(),
             modules: OnceLock::new(),
+            btf: OnceLock::new(),
+            section_fields: OnceLock::new(),
         }
     }
 
@@ -143,17 +148,12 @@ impl DebugFiles {
     }
 
     /// Says which modules are loaded. `first` is the number of the first one's source of types, the
-    /// others follow.
-    pub(super) fn set_modules(
-        &self,
-        modules: &[Module],
-        fields: &Known<SectionFields>,
-        first: u16,
-    ) {
+    /// others follow. `btf` is the kernel's.
+    pub(super) fn set_modules(&self, modules: &[Module], btf: Option<&Arc<Btf>>, first: u16) {
+        _ = self.btf.set(btf.cloned());
         let files = modules.iter().zip(first..).map(|(module, source)| ModuleFile {
             name: module.name.clone(),
             at: module.at,
-            fields: fields.clone(),
             source,
             plain: OnceLock::new(),
             packed: OnceLock::new(),
@@ -168,14 +168,14 @@ impl DebugFiles {
     }
 
     /// The debug file of a module, unless it would have to be unpacked first.
-    pub(super) fn module_file(&self, number: usize) -> Known<&Found> {
+    pub(super) fn module_file(self: &Arc<DebugFiles>, number: usize) -> Known<&Found> {
         let module = self.module(number)?;
         let found = module.plain.get_or_init(|| self.find_module(module, false));
         found.as_ref().map_err(Unknown::clone)
     }
 
     /// The DWARF of a module.
-    pub(super) fn module_dwarf(&self, number: usize) -> Known<&Dwarf> {
+    pub(super) fn module_dwarf(self: &Arc<DebugFiles>, number: usize) -> Known<&Dwarf> {
         let module = self.module(number)?;
         let dwarf = module.dwarf.get_or_init(|| {
             let packed = |_| {
@@ -190,12 +190,25 @@ impl DebugFiles {
         dwarf.as_ref().map_err(Unknown::clone)
     }
 
-    fn find_module(&self, module: &ModuleFile, packed: bool) -> Known<Found> {
+    fn section_fields(self: &Arc<DebugFiles>) -> Known<SectionFields> {
+        let fields = self.section_fields.get_or_init(|| {
+            let btf = self.btf.get().cloned().flatten();
+            let (besides_btf, files) = (btf.is_some(), Arc::clone(self));
+            let mut types = Types::new();
+            types.add(Box::new(btf));
+            types.add(Box::new(DwarfTypes { files, of: Of::Kernel, besides_btf }));
+            let symbols = Symbols::default();
+            SectionFields::probe(Kernel { memory: &*self.memory, types: &types, symbols: &symbols })
+        });
+        fields.clone()
+    }
+
+    fn find_module(self: &Arc<DebugFiles>, module: &ModuleFile, packed: bool) -> Known<Found> {
         let places = self.places()?;
         let listed = || ModuleFiles::list(places, &self.identity(), &self.module_files);
         let files = self.listed.get_or_init(listed);
-        let fields = module.fields.as_ref().map_err(Unknown::clone);
-        let sections = fields.and_then(|fields| fields.read(&*self.memory, module.at));
+        let sections =
+            self.section_fields().and_then(|fields| fields.read(&*self.memory, module.at));
         // Without them the file still has types.
         let sections = sections.unwrap_or_default();
         let build_id = loaded_build_id(&*self.memory, &sections);

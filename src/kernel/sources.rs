@@ -2,7 +2,6 @@
 
 use super::debug_files::{DebugFiles, DwarfTypes, KERNEL_DWARF, Of};
 use super::module::{self, Module};
-use super::module_sections::SectionFields;
 use super::{Kernel, Known, Unknown};
 use crate::debuginfo::{Btf, KallsymsAddresses, SymbolTable, Symbols, Types, build_id, kallsyms};
 use crate::dump::{VirtAddr, VmcoreInfo};
@@ -81,7 +80,6 @@ impl Sources {
         let mut tables: Vec<SymbolTable> = Vec::new();
         let mut types = Vec::new();
         let mut with_btf = vec![false; modules.len()];
-        let fields = SectionFields::probe(kernel);
         let (mut symbols_left, mut btf_left) = (MAX_MODULE_SYMBOLS, MAX_MODULE_BTF);
         for (module, with_btf) in modules.iter().zip(&mut with_btf) {
             match module.symbols(kernel, symbols_left) {
@@ -118,7 +116,7 @@ impl Sources {
         for btf in types {
             self.types.add(Box::new(btf));
         }
-        files.set_modules(&modules, &fields, self.types.next_source());
+        files.set_modules(&modules, btf, self.types.next_source());
         for (number, besides_btf) in with_btf.into_iter().enumerate() {
             let of = Of::Module(number);
             let types = DwarfTypes { files: Arc::clone(files), of, besides_btf };
