@@ -140,6 +140,37 @@ fn a_task_read_as_an_mm_is_warned_of_on_the_screen() {
 }
 
 #[test]
+fn why_a_task_hangs_from_its_wait_to_the_root_and_the_code_that_says_so() {
+    let mut explorer = Explorer::start(&["--demo"], 100, 40);
+    explorer.until_shown("3 deadlocks");
+    // A page fault behind mmap_lock, which a reader holds that spins for a lock of another CPU.
+    explorer.press("g146\r");
+    explorer.until_shown("Backtrace  mm-fault[146]");
+    explorer.press("b");
+    explorer.until_shown("Why is it blocked?");
+    explorer.until_shown("(read) by mm-holder[142]");
+    explorer.until_shown("spins for spinlock hu_mm_spin");
+    explorer.until_shown("mm-spinner[147] RU CPU 1 holds up 7");
+    // What the claim rests on: the call that took the lock.
+    explorer.until_shown("code at hu_write+469");
+    explorer.press("14G");
+    explorer.until_shown("14/");
+    explorer.press("\r");
+    explorer.until_shown("Code  hu_write");
+    explorer.press("o");
+    explorer.until_shown("Why is it blocked?");
+    // From the root down to everybody behind it.
+    explorer.press("g147\rB");
+    explorer.until_shown("Whom does it block? 7: 1 directly, 6 behind those");
+    explorer.until_shown("3 more readers like these");
+    // The graph as a whole, by what holds up most.
+    explorer.press("L");
+    explorer.until_shown("By blocked tasks");
+    explorer.press("q");
+    assert_eq!(explorer.end(), 0);
+}
+
+#[test]
 fn it_is_usable_in_a_small_terminal() {
     let mut explorer = Explorer::start(&["--demo"], 80, 24);
     explorer.until_shown("deadlock of 2");

@@ -25,6 +25,8 @@ pub(crate) enum Action {
     Back,
     Forward,
     Toggle,
+    NextComponent,
+    PreviousComponent,
     NextPane,
     PreviousPane,
     Zoom,

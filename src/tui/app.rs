@@ -11,7 +11,7 @@ use super::job::{Message, Reply, Request, Slot};
 use super::key::Key;
 use super::keymap::{Context, Pane};
 use super::layout::{Frames, layout};
-use super::locktree::{self, LockRow};
+use super::locktree::{self, Component, LockRow};
 use super::model::{
     CodeView, Inspection, LogLine, MemoryView, Order, Output, Overview, Place, ROW, States,
     Subject, Suggestion, TraceView, Value,
@@ -68,6 +68,8 @@ pub(crate) struct App {
     pub(crate) overlay: Option<Overlay>,
     /// Keys of a sequence that is not complete.
     pub(crate) typed: Vec<Key>,
+    /// The number typed before a key that moves.
+    pub(crate) count: Option<usize>,
     /// Keys typed ahead of an answer that they depend on.
     pub(crate) held: VecDeque<Key>,
     /// A line for the footer, until the next key.
@@ -108,6 +110,7 @@ pub(crate) struct App {
     pub(crate) trace_rows: Vec<TraceRow>,
     pub(crate) lock_rows: Vec<LockRow>,
     lock_rows_key: Option<BTreeSet<VirtAddr>>,
+    pub(crate) components: Vec<Component>,
     /// Why the selected task is blocked, and whom it blocks.
     pub(crate) why: Why,
     why_key: Option<WhyKey>,
@@ -140,6 +143,7 @@ impl App {
             file,
             overlay: None,
             typed: Vec::new(),
+            count: None,
             held: VecDeque::new(),
             message: None,
             hex: true,
@@ -167,6 +171,7 @@ impl App {
             listed_key: None,
             trace_rows: Vec::new(),
             lock_rows: Vec::new(),
+            components: Vec::new(),
             lock_rows_key: None,
             why: Why::default(),
             why_key: None,
@@ -450,6 +455,9 @@ impl App {
                 .ready()
                 .map(|graph| locktree::rows(graph, &self.here.unfolded))
                 .unwrap_or_default();
+            let graph = self.locks.ready();
+            self.components =
+                graph.map(|graph| locktree::components(graph, &self.lock_rows)).unwrap_or_default();
             self.lock_rows_key = Some(self.here.unfolded.clone());
             self.followed = None;
         }
@@ -469,7 +477,8 @@ impl App {
         if self.here.screen != Screen::Why {
             return;
         }
-        let columns = usize::from(self.size.0);
+        // One stays free: the space that a line was broken at.
+        let columns = usize::from(self.size.0).saturating_sub(1);
         let key = (task, columns, self.here.unfolded.clone(), self.rows_version);
         if self.why_key.as_ref() != Some(&key) {
             self.why = why::why(self, graph, task, columns);
@@ -503,6 +512,12 @@ impl App {
         self.aim =
             view.and_then(|view| code::instruction(view, &self.code_rows, row)).map(|i| i.at);
         self.source_lines = !self.source_lines;
+    }
+
+    /// The component that the cursor of the lock graph is in.
+    pub(crate) fn component(&self) -> Option<usize> {
+        let cursor = self.here.windows.locks.cursor;
+        self.components.iter().rposition(|component| component.row <= cursor)
     }
 
     /// The first line about a task, preferably where it waits in a deadlock or holds others up.

@@ -1,15 +1,17 @@
 //! The lock graph as lines of a tree: who stands at the root, and who queues behind.
 //!
-//! A deadlock is drawn first, as a closed spine: each of its tasks, the lock that it waits for, and
-//! back to the first one; whoever else queues hangs off the locks of the spine. Then one tree for
-//! each root blocker: task, the locks it holds, their waiters, what those hold in turn. A lock that
-//! nobody holds (a completion) is its own root. Futexes that nobody is known to hold come last:
+//! What hangs together is drawn together, whatever holds up the most tasks first. A deadlock is a
+//! closed spine: each of its tasks, the lock that it waits for, and back to the first one; whoever
+//! else queues hangs off the locks of the spine. A root blocker is the root of a tree: task, the
+//! locks it holds, their waiters, what those hold in turn. A lock that nobody holds (a completion)
+//! is its own root. Futexes that nobody is known to hold come last:
 //! tasks wait for work on them all day. Waiters that hold up nobody are folded after the
 //! first few.
 
 use super::ties::{Ties, holds_it};
 use crate::dump::VirtAddr;
-use crate::locks::{Cycle, Lock, LockGraph, Waiter};
+use crate::locks::{Lock, LockGraph, Waiter};
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashSet};
 
 /// Waiters that hold up nobody are shown up to this number; more are folded.
@@ -113,17 +115,65 @@ impl LockNode {
     }
 }
 
+/// Deadlocks, root blockers and locks without a holder, by the number of tasks that they hold up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Component {
+    /// Its first line.
+    pub(crate) row: usize,
+    /// How many tasks wait in it.
+    pub(crate) blocked: usize,
+}
+
+/// The components of the drawn tree, in its order.
+pub(crate) fn components(graph: &LockGraph, rows: &[LockRow]) -> Vec<Component> {
+    let heads = rows.iter().enumerate().filter(|(_, row)| row.parent.is_none());
+    heads
+        .map(|(row, head)| Component { row, blocked: blocked(graph, &head.node) })
+        .filter(|component| component.blocked > 0)
+        .collect()
+}
+
+/// How many tasks wait in the component that begins with a line.
+pub(crate) fn blocked(graph: &LockGraph, head: &LockNode) -> usize {
+    match head {
+        LockNode::Cycle(cycle) => {
+            let Some(cycle) = graph.cycles.get(*cycle) else { return 0 };
+            let locks = graph.locks.iter().filter(|lock| cycle.locks.contains(&lock.at));
+            locks.map(|lock| lock.blocks).max().unwrap_or(0).max(cycle.tasks.len())
+        }
+        LockNode::Root(root) => graph.roots.get(*root).map_or(0, |root| root.blocks),
+        LockNode::Orphan(lock) => {
+            graph.locks.get(*lock).filter(|lock| !lock.is_idle()).map_or(0, |lock| lock.blocks)
+        }
+        _ => 0,
+    }
+}
+
 /// The lines of a graph.
 pub(crate) fn rows(graph: &LockGraph, unfolded: &BTreeSet<VirtAddr>) -> Vec<LockRow> {
     let mut tree = Tree::new(graph, unfolded);
-    for (number, cycle) in graph.cycles.iter().enumerate() {
-        tree.cycle(number, cycle);
-    }
-    for (number, root) in graph.roots.iter().enumerate() {
+    let cycles = (0..graph.cycles.len()).map(LockNode::Cycle);
+    let roots = graph.roots.iter().enumerate().map(|(number, root)| {
         // A root that itself waits for something nobody holds stands under that.
         match tree.ties.waits.get(&root.task.at).copied() {
-            Some((lock, _)) if tree.has_no_holder(lock) => tree.orphan(lock),
-            _ => tree.root(number),
+            Some((lock, _)) if tree.has_no_holder(lock) => LockNode::Orphan(lock),
+            _ => LockNode::Root(number),
+        }
+    });
+    let unheld = (0..graph.locks.len()).filter(|lock| tree.has_no_holder(*lock));
+    let mut heads: Vec<LockNode> =
+        cycles.chain(roots).chain(unheld.map(LockNode::Orphan)).collect();
+    heads.retain(|head| blocked(graph, head) > 0);
+    heads.sort_by_key(|head| Reverse(blocked(graph, head)));
+    // Nobody of a deadlock is drawn as an ordinary waiter before it.
+    let members = graph.cycles.iter().flat_map(|cycle| &cycle.tasks).map(|task| task.at);
+    tree.tasks_done.extend(members);
+    for head in heads {
+        match head {
+            LockNode::Cycle(number) => tree.cycle(number),
+            LockNode::Root(number) => tree.root(number),
+            LockNode::Orphan(lock) => tree.orphan(lock),
+            _ => {}
         }
     }
     let (idle, others): (Vec<usize>, Vec<usize>) =
@@ -169,10 +219,10 @@ impl<'g> Tree<'g> {
         self.graph.locks.get(lock).is_some_and(|lock| !lock.holders.iter().any(holds_it))
     }
 
-    fn cycle(&mut self, number: usize, cycle: &Cycle) {
+    fn cycle(&mut self, number: usize) {
+        let Some(cycle) = self.graph.cycles.get(number) else { return };
         let heading = self.push(Vec::new(), None, LockNode::Cycle(number));
         let members: HashSet<VirtAddr> = cycle.tasks.iter().map(|task| task.at).collect();
-        self.tasks_done.extend(&members);
         for at in 0..cycle.tasks.len() {
             let spine = if at == 0 { Trail::SpineTop } else { Trail::Spine };
             let node = LockNode::Member { cycle: number, at };
@@ -325,6 +375,12 @@ mod tests {
     #[test]
     fn a_deadlock_closes_and_each_root_carries_its_queue() {
         let expected = "\
+root 142
+  holds mmap_lock of java[140]
+    waiter 143
+    waiter 144
+    waiter 145
+    +3
 cycle of 2
   member 111
     waits hu_abba_b
@@ -332,12 +388,6 @@ cycle of 2
     waits hu_abba_a
       waiter 113
   close
-root 142
-  holds mmap_lock of java[140]
-    waiter 143
-    waiter 144
-    waiter 145
-    +3
 orphan hu_never
   waiter 124
   holds hu_chain+224
@@ -351,6 +401,22 @@ NotesHeading
   Note(0)
 ";
         assert_eq!(drawn(&BTreeSet::new()), expected);
+    }
+
+    #[test]
+    fn components_stand_in_the_order_of_the_tasks_that_they_hold_up() {
+        let mut graph = fixture::locks();
+        let heads = |graph: &LockGraph| {
+            let rows = rows(graph, &BTreeSet::new());
+            let components = components(graph, &rows).into_iter();
+            components.map(|c| (c.blocked, rows[c.row].node.clone())).collect::<Vec<_>>()
+        };
+        let root = (6, LockNode::Root(0));
+        let cycle = (2, LockNode::Cycle(0));
+        let others = [(1, LockNode::Orphan(4)), (1, LockNode::Orphan(3))];
+        assert_eq!(heads(&graph), [vec![root.clone(), cycle.clone()], others.to_vec()].concat());
+        graph.locks[2].blocks = 9;
+        assert_eq!(heads(&graph)[..2], [(9, cycle.1), root]);
     }
 
     #[test]

@@ -298,7 +298,7 @@ fn the_story_goes_on_from_the_task_of_a_line() {
     );
     assert!(text(&driver.app).contains("holds up 6 and waits for no lock"));
     // From a lock's line in the graph it is about the task that the line hangs on.
-    let driver = after("L<home>jjb", 120, 40);
+    let driver = after("L<home>}jb", 120, 40);
     assert_eq!(driver.app.here.task, Some(fixture::address(111)));
     assert!(text(&driver.app).contains("a deadlock of 2"));
     assert!(text(&after("L<end>b", 120, 40).app).contains("this line is about no task"));
@@ -309,6 +309,44 @@ fn what_was_searched_is_marked_in_code() {
     let driver = after("gschedule<enter>/__sched<enter>k", 120, 40);
     let (_, styles) = legend(&buffer(&driver.app), driver.app.theme);
     assert!(styles.contains("MMMMMMM"), "{styles}");
+}
+
+#[test]
+fn the_lock_screen_lists_what_holds_up_most_and_leads_through_it() {
+    let driver = after("L<home>", 80, 24);
+    let (text, styles) = legend(&buffer(&driver.app), driver.app.theme);
+    insta::assert_snapshot!("locks_80x24", text);
+    insta::assert_snapshot!("locks_80x24_styles", styles);
+    let mut driver = after("L<home>", 200, 50);
+    let (text, styles) = legend(&buffer(&driver.app), driver.app.theme);
+    insta::assert_snapshot!("locks_200x50", text);
+    insta::assert_snapshot!("locks_200x50_styles", styles);
+    let press = |driver: &mut Driver, keys: &str| {
+        for key in Key::script(keys).unwrap() {
+            driver.press(key);
+        }
+        driver.app.component()
+    };
+    assert_eq!(press(&mut driver, "}"), Some(1));
+    let row = driver.app.here.windows.locks.cursor;
+    assert!(matches!(driver.app.lock_rows[row].node, super::locktree::LockNode::Cycle(0)));
+    assert_eq!(press(&mut driver, "2}"), Some(3));
+    assert_eq!(press(&mut driver, "}"), Some(3), "there are no more");
+    assert_eq!(press(&mut driver, "9{"), Some(0));
+}
+
+#[test]
+fn a_number_before_a_key_moves_so_far() {
+    assert_eq!(after("<home>5j", 120, 40).app.here.windows.tasks.cursor, 5);
+    assert_eq!(after("<home>12G", 120, 40).app.here.windows.tasks.cursor, 11);
+    assert_eq!(after("G10k", 120, 40).app.here.windows.tasks.cursor, 4);
+    assert_eq!(after("<home>999999999999j", 120, 40).app.here.windows.tasks.cursor, 14);
+    let driver = after("<home>12", 120, 40);
+    assert_eq!((driver.app.count, driver.app.here.windows.tasks.cursor), (Some(12), 0));
+    assert!(text(&driver.app).contains("12…"));
+    assert_eq!(after("<home>12<esc>j", 120, 40).app.here.windows.tasks.cursor, 1);
+    // A key that does not move does what it does without a number.
+    assert_eq!(after("3L", 120, 40).app.here.screen, Screen::Locks);
 }
 
 #[test]

@@ -7,13 +7,17 @@ use crate::locks::{Confidence, LockGraph, LockKind, StateValue, TaskRef};
 use crate::present::{lock_state, more_like_these, span};
 use crate::tui::app::App;
 use crate::tui::history::Screen;
-use crate::tui::locktree::{LockNode, LockRow, Trail};
+use crate::tui::locktree::{self, LockNode, LockRow, Trail};
 use crate::tui::theme::Role;
 use crate::tui::widget::frame::{Title, empty, frame};
 use crate::tui::widget::lines::{Line, Mark, draw, wrap};
+use crate::tui::widget::window::Window;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::time::Duration;
+
+/// The components that the list of them shows at most.
+const LISTED: usize = 8;
 
 /// Lines of evidence under the tree of the pane.
 const BESIDE: u16 = 2;
@@ -26,6 +30,9 @@ pub(super) fn draw_locks(app: &App, buf: &mut Buffer, area: Rect, focus: bool) {
 /// The tree above or beside the evidence.
 pub(super) fn draw_screen(app: &App, buf: &mut Buffer, area: Rect) {
     let Some((graph, inside)) = begin(app, buf, area, true) else { return };
+    let above = components_height(app, area.height);
+    components(app, buf, Rect { height: above, ..inside }, graph);
+    let inside = Rect { y: inside.y + above, height: inside.height - above, ..inside };
     let (left, right) = if inside.width >= 120 {
         let width = inside.width * 60 / 100;
         let right = Rect { x: inside.x + width + 2, width: inside.width - width - 2, ..inside };
@@ -44,6 +51,50 @@ pub(super) fn draw_screen(app: &App, buf: &mut Buffer, area: Rect) {
         let row = Rect { x: below.x + 1, y, width: below.width.saturating_sub(1), height: 1 };
         draw(buf, row, line, app.theme, Mark::None);
     }
+}
+
+/// The rows that the list of components takes on a screen of this height.
+pub(crate) fn components_height(app: &App, height: u16) -> u16 {
+    let room = usize::from(height.saturating_sub(1) / 5).min(LISTED);
+    let rows = app.components.len().min(room);
+    // One alone is the whole tree; and one row would be for the title.
+    if rows < 2 { 0 } else { u16::try_from(rows + 1).unwrap_or(0) }
+}
+
+/// What holds tasks up, most tasks first; the one that the cursor is in is marked.
+fn components(app: &App, buf: &mut Buffer, area: Rect, graph: &LockGraph) {
+    if area.height == 0 {
+        return;
+    }
+    let mut window = Window { cursor: app.component().unwrap_or(0), top: 0 };
+    let rows = usize::from(area.height - 1);
+    window.fit(app.components.len(), rows);
+    let right = position(window, app.components.len());
+    let title = Title { name: "By blocked tasks", right, ..Title::default() };
+    let mut inside = frame(buf, area, &title, false, app.theme);
+    inside.height = area.height - 1;
+    super::rows(app, buf, inside, window, app.components.len(), false, |n| {
+        let Some(component) = app.components.get(n) else { return Line::default() };
+        let current = n == window.cursor;
+        let sign = if current { app.theme.glyphs.selected } else { " " };
+        let mut line =
+            Line::of(sign, Role::Key).with(format!("{:>6} ", component.blocked), Role::Bad);
+        match app.lock_rows.get(component.row).map(|row| &row.node) {
+            Some(LockNode::Cycle(cycle)) => {
+                let tasks = graph.cycles.get(*cycle).map_or(&[][..], |cycle| &cycle.tasks);
+                line.push(format!("{} deadlock: ", app.theme.glyphs.deadlock), Role::Bad);
+                for (n, task) in tasks.iter().enumerate() {
+                    if n > 0 {
+                        line.push(format!(" {} ", app.theme.glyphs.to), Role::Dim);
+                    }
+                    line.push(format!("{}[{}]", task.comm, task.pid), Role::Task);
+                }
+            }
+            Some(node) => describe(app, graph, node, &mut line),
+            None => {}
+        }
+        line
+    });
 }
 
 fn begin<'a>(
@@ -117,6 +168,10 @@ fn describe(app: &App, graph: &LockGraph, node: &LockNode, line: &mut Line) {
         LockNode::Cycle(cycle) => {
             let tasks = graph.cycles.get(*cycle).map_or(0, |cycle| cycle.tasks.len());
             line.push(format!("{} deadlock of {tasks}", glyphs.deadlock), Role::Bad);
+            let behind = locktree::blocked(graph, node).saturating_sub(tasks);
+            if behind > 0 {
+                line.push(format!(" holds up {behind} more"), Role::Bad);
+            }
             line.push(": each waits for the next one's lock", Role::Dim);
         }
         LockNode::Member { cycle, at } => {
@@ -165,13 +220,20 @@ fn describe(app: &App, graph: &LockGraph, node: &LockNode, line: &mut Line) {
             line.push(format!("{} ", glyphs.lock), Role::Lock);
             lock_name(graph, *lock, line);
             if let Some(lock) = graph.locks.get(*lock) {
+                let known = lock.holders.iter().find(|h| h.confidence != Confidence::Possible);
                 let who = match (lock.kind, lock.holders.is_empty()) {
+                    _ if known.is_some() => "",
                     (LockKind::Completion, _) => ": nobody has completed it",
                     (kind, _) if kind.is_condition() => ": nobody has woken it up",
                     (_, true) => ": its holder left no trace",
                     (_, false) => ": its holder is not known for sure",
                 };
                 line.push(who, Role::Fault);
+                if let Some(holder) = known {
+                    line.push(" held by ", Role::Text);
+                    name(app, &holder.task, line);
+                    doubt(holder.confidence, line);
+                }
             }
             crowd(graph, *lock, line);
         }

@@ -17,9 +17,12 @@ use super::tasklist;
 use super::theme::Role;
 use super::widget::window::Window;
 use following::{cancel, code, collapse, enter, expand, memory, tell, what};
-use moving::{click, page, search, step, wheel};
+use moving::{click, component, page, search, step, wheel};
 use ratatui::crossterm::event::KeyCode;
 use typing::{help, prompt, read_verdict, type_on};
+
+/// The highest number before a key.
+const COUNTED: usize = 99_999_999;
 
 /// Keys that are held at most.
 const TYPED_AHEAD: usize = 256;
@@ -138,18 +141,37 @@ fn press(app: &mut App, key: Key) -> Vec<Effect> {
             }
         };
     }
+    if app.typed.is_empty() && count(app, key) {
+        return Vec::new();
+    }
     app.typed.push(key);
     match resolve(&app.typed, app.context()) {
         Meaning::Prefix => Vec::new(),
         Meaning::Nothing => {
             app.typed.clear();
+            app.count = None;
             Vec::new()
         }
         Meaning::Action(action) => {
             app.typed.clear();
-            act(app, action)
+            match app.count.take() {
+                Some(_) if action == Action::Cancel => Vec::new(),
+                Some(count) if moving::times(app, action, count) => Vec::new(),
+                _ => act(app, action),
+            }
         }
     }
+}
+
+/// Takes a digit of the number before a key that moves: `5j`, `12G`.
+fn count(app: &mut App, key: Key) -> bool {
+    let digit = key.letter().and_then(|letter| letter.to_digit(10));
+    let Some(digit) = digit.filter(|digit| *digit > 0 || app.count.is_some()) else { return false };
+    let digit = usize::try_from(digit).unwrap_or(0);
+    let count = (app.count.unwrap_or(0) * 10 + digit).min(COUNTED);
+    app.count = Some(count);
+    app.message = Some((Role::Key, format!("{count}{}", app.theme.glyphs.more)));
+    true
 }
 
 /// Does what an action says.
@@ -198,6 +220,8 @@ pub(crate) fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Back => travel(app, |app| app.history.back(&app.here)),
         Action::Forward => travel(app, |app| app.history.forward(&app.here)),
         Action::Toggle => travel(app, |app| app.history.toggle(&app.here)),
+        Action::NextComponent => component(app, 1),
+        Action::PreviousComponent => component(app, -1),
         Action::NextPane => pane(app, 1),
         Action::PreviousPane => pane(app, Pane::ALL.len() - 1),
         Action::Zoom => app.here.zoom = !app.here.zoom,

@@ -1,11 +1,14 @@
 //! Moving the cursor: by rows, to a match, by the mouse.
 
 use crate::dump::VirtAddr;
+use crate::tui::action::Action;
 use crate::tui::app::{App, Effect};
 use crate::tui::history::Screen;
 use crate::tui::keymap::Pane;
 use crate::tui::layout::Frames;
+use crate::tui::screen::locks::components_height;
 use crate::tui::theme::Role;
+use crate::tui::widget::window::Window;
 use ratatui::layout::Rect;
 use std::borrow::Cow;
 
@@ -48,6 +51,47 @@ pub(super) fn step(app: &mut App, rows: isize) {
                 windows.nodes.step(rows, nodes);
             }
         },
+    }
+}
+
+/// Moves as a key does that has a number before it; whether that key is one that moves.
+pub(super) fn times(app: &mut App, action: Action, count: usize) -> bool {
+    let rows = isize::try_from(count).unwrap_or(isize::MAX / 2);
+    match action {
+        Action::Up => step(app, -rows),
+        Action::Down => step(app, rows),
+        Action::PageUp => step(app, -rows.saturating_mul(page(app))),
+        Action::PageDown => step(app, rows.saturating_mul(page(app))),
+        // Rows of memory have no numbers.
+        Action::First | Action::Last if app.here.screen != Screen::Memory => {
+            step(app, isize::MIN / 2);
+            step(app, rows.saturating_sub(1));
+        }
+        Action::NextComponent => component(app, rows),
+        Action::PreviousComponent => component(app, -rows),
+        Action::SearchNext | Action::SearchPrevious => {
+            // Going round more than once leads nowhere new.
+            for _ in 0..count.min(1000) {
+                search(app, action == Action::SearchNext, false);
+            }
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// So many components of the lock graph on.
+pub(super) fn component(app: &mut App, by: isize) {
+    app.touch();
+    let last = app.components.len().saturating_sub(1);
+    let to = match app.component() {
+        Some(now) => now.saturating_add_signed(by).min(last),
+        None => 0,
+    };
+    if let Some(component) = app.components.get(to) {
+        // The head stands near the top, and what belongs to it below.
+        let row = component.row;
+        app.here.windows.locks = Window { cursor: row, top: row.saturating_sub(1) };
     }
 }
 
@@ -127,7 +171,10 @@ pub(super) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
             let warned = app.inspection.ready().is_some_and(|shown| shown.warning.is_some());
             (windows.nodes, 1 + usize::from(warned))
         }
-        (Screen::Overview, Pane::Locks) | (Screen::Locks, _) => (windows.locks, 1),
+        (Screen::Overview, Pane::Locks) => (windows.locks, 1),
+        (Screen::Locks, _) => {
+            (windows.locks, 1 + usize::from(components_height(app, app.frames().body.height)))
+        }
         (Screen::Log, _) => (windows.log, 1),
         (Screen::Code, _) => (windows.code, 1),
         (Screen::Why, _) => (windows.why, 1),
