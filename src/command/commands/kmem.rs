@@ -1,6 +1,6 @@
 //! `kmem`: what is at an address, and what the kernel's memory is used for.
 
-use super::{Answer, Call, Command, CommandError, Console};
+use super::{Answer, Call, Command, CommandError, Console, kmem_totals};
 use crate::command::select;
 use crate::dump::{PhysAddr, VirtAddr};
 use crate::kernel::identify::{Cache, VmallocArea};
@@ -9,9 +9,9 @@ use crate::present::{Cell, Document, Heading, Line, Link, Table, identity_table}
 
 pub(super) const KMEM: Command = Command {
     name: "kmem",
-    usage: "kmem ADDR | SYMBOL ...\nkmem -s [CACHE | ADDR ...]\nkmem -p ADDR ...\nkmem -v",
-    summary: "what is at an address, slab caches, vmalloc areas",
-    details: "-s  slab caches: all of them, the named one, or that of an address\n-p  ADDR is physical\n-v  the areas of the vmalloc space\nA user address is looked for in the process of the current task.",
+    usage: "kmem ADDR | SYMBOL ...\nkmem -s [CACHE | ADDR ...]\nkmem -p ADDR ...\nkmem -v\nkmem -i",
+    summary: "what is at an address, slab caches, vmalloc areas, memory in use",
+    details: "-s  slab caches: all of them, the named one, or that of an address\n-p  ADDR is physical\n-v  the areas of the vmalloc space\n-i  what the memory of the machine is used for\nA user address is looked for in the process of the current task.",
     run,
 };
 
@@ -19,7 +19,7 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
     let words: Vec<&str> = call.words.iter().map(String::as_str).collect();
     let session = console.session;
     match words.as_slice() {
-        [] => Err(CommandError::new("kmem wants an address, -s or -v")),
+        [] => Err(CommandError::new("kmem wants an address, -s, -v or -i")),
         ["-s"] => caches(session, |_| true),
         ["-s", words @ ..] => of_words(console, words),
         ["-p"] => Err(CommandError::new("kmem -p wants a physical address")),
@@ -35,6 +35,8 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
         }
         ["-v"] => Ok(areas(session)),
         ["-v", word, ..] => Err(KMEM.unknown(word)),
+        ["-i"] => Ok(kmem_totals::answer(session)),
+        ["-i", word, ..] => Err(KMEM.unknown(word)),
         [option, ..] if option.starts_with('-') => Err(KMEM.unknown(option)),
         words => {
             let found: Result<Vec<VirtAddr>, _> =

@@ -8,6 +8,7 @@ mod expression;
 mod foreach;
 mod help;
 mod kmem;
+mod kmem_totals;
 mod list;
 mod log;
 mod modules;

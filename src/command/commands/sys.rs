@@ -128,7 +128,11 @@ fn uptime(up: Duration) -> String {
     format!("{days}{:02}:{:02}:{:02}", seconds / 3600 % 24, seconds / 60 % 60, seconds % 60)
 }
 
-fn memory(bytes: u64) -> String {
+/// An amount of memory as crash writes it: `255.5 MB`.
+pub(super) fn memory(bytes: u64) -> String {
+    if bytes < 1 << 20 {
+        return if bytes == 0 { "0".to_owned() } else { format!("{} KB", bytes / 1024) };
+    }
     let mib = bytes as f64 / f64::from(1 << 20);
     let (size, unit) = if mib >= 1024.0 { (mib / 1024.0, "GB") } else { (mib, "MB") };
     let text = format!("{size:.1}");
@@ -145,5 +149,7 @@ mod tests {
         assert_eq!(uptime(Duration::from_secs(41 * 86_400 + 3661)), "41 days, 01:01:01");
         assert_eq!(memory(267_911_168), "255.5 MB");
         assert_eq!(memory(64 << 30), "64 GB");
+        assert_eq!(memory(512 << 10), "512 KB");
+        assert_eq!(memory(0), "0");
     }
 }
