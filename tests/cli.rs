@@ -206,6 +206,19 @@ fn any_address_is_told_what_it_is() {
 }
 
 #[test]
+fn the_use_of_memory_is_told_as_crash_tells_it() {
+    let told = exec("kmem -i");
+    for line in [
+        "    TOTAL MEM    55726     217.7 MB         ----\n",
+        "         FREE    48197     188.3 MB   86% of TOTAL MEM\n",
+        "         SLAB     4215      16.5 MB    7% of TOTAL MEM\n",
+    ] {
+        assert!(told.contains(line), "{told}");
+    }
+    assert_eq!(exec_json("kmem -i")["rows"][1]["pages"], 48197);
+}
+
+#[test]
 fn a_value_is_searched_for_on_every_stack() {
     let found = exec("search -t ffff88ca410616f0");
     assert!(

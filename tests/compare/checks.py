@@ -429,14 +429,23 @@ def identity_differs(want, row):
     return None
 
 
-def slabs(dump, program):
-    """The table of slab caches as crash has it (golden/kmem-s.txt)."""
-    expected = [line for line in dump.golden("kmem-s.txt").splitlines() if line.strip()]
-    got = program.text(dump, "kmem -s").splitlines()
+def same_lines(dump, program, command, golden):
+    expected = [line for line in dump.golden(golden).splitlines() if line.strip()]
+    got = [line for line in program.text(dump, command).splitlines() if line.strip()]
     for want, have in itertools.zip_longest(expected, got):
         if want != have:
             yield f"{want!r}, not {have!r}"
     return f"{len(expected)} lines"
+
+
+def slabs(dump, program):
+    """The table of slab caches as crash has it (golden/kmem-s.txt)."""
+    return (yield from same_lines(dump, program, "kmem -s", "kmem-s.txt"))
+
+
+def memory(dump, program):
+    """What memory is used for as crash has it (golden/kmem-i.txt)."""
+    return (yield from same_lines(dump, program, "kmem -i", "kmem-i.txt"))
 
 
 def expressions(dump, program):
@@ -509,6 +518,7 @@ def flat(text):
 WITH_FILE = {
     addresses: "addresses.jsonl",
     slabs: "kmem-s.txt",
+    memory: "kmem-i.txt",
     local_variables: "locals.jsonl",
     expressions: "expressions.jsonl",
     structs: "structs.txt",

@@ -6,7 +6,7 @@
 A FOLDER is one dump, or holds folders of dumps: vmcore or vmcore.*, all of the same memory; truth.json,
 dmesg.txt; golden/ with ps.txt, foreach-bt.txt, log.txt, mod.txt of crash and drgn.jsonl of drgn
 (tests/lab makes all of them); and, where they are there, addresses.jsonl and expressions.jsonl (addresses.py,
-expressions.py under drgn), kmem-s.txt and structs.txt (crash's `kmem -s`, `struct -o`).  What a folder does not have is not checked.  Kernels before 6.0 do not say in
+expressions.py under drgn), kmem-s.txt, kmem-i.txt and structs.txt (crash's `kmem -s`, `kmem -i`, `struct -o`).  What a folder does not have is not checked.  Kernels before 6.0 do not say in
 VMCOREINFO where their symbols are: without a --vmlinux of that release their dumps are skipped.
 
 dis wants objdump (binutils 2.39 or later).  One line a check; the last line is `N passed, N failed`.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # reference.sh WORK KERNEL OUT DUMP: what crash and drgn say about one dump, into OUT/golden/
-#   ps.txt foreach-bt.txt log.txt mod.txt kmem-s.txt structs.txt (crash), drgn.jsonl (golden.py), addresses.jsonl (addresses.py),
+#   ps.txt foreach-bt.txt log.txt mod.txt kmem-s.txt kmem-i.txt structs.txt (crash), drgn.jsonl (golden.py), addresses.jsonl (addresses.py),
 #   locals.jsonl (locals.py), expressions.jsonl (expressions.py)
 # crash comes out of WORK/root-forky, drgn out of WORK/venv.
 set -euo pipefail
@@ -10,7 +10,7 @@ options=(-s)
 case $(< "$kernel/release") in [7-9].*) options+=(--no_modules) ;; esac	# crash 9.0.2 knows modules up to 6.x
 mkdir -p "$out/golden"
 rm -f "$out"/golden/*
-for command in ps 'foreach bt' log mod 'kmem -s'; do
+for command in ps 'foreach bt' log mod 'kmem -s' 'kmem -i'; do
 	name=${command// -/-}
 	echo "$command > $out/golden/${name// /-}.txt"
 done | {

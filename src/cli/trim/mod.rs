@@ -17,8 +17,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// What the new dump must be able to answer.
-const QUESTIONS: [&str; 8] =
-    ["sys", "ps", "foreach bt -f", "log", "mod", "foreach set", "kmem -s", "kmem -v"];
+const QUESTIONS: [&str; 9] =
+    ["sys", "ps", "foreach bt -f", "log", "mod", "foreach set", "kmem -s", "kmem -v", "kmem -i"];
 
 pub(super) fn run(trim: &Trim) -> Result<(), Failure> {
     let Some((out, dumps)) = trim.files.split_last() else {

@@ -43,7 +43,12 @@ pub(super) fn answer(session: &Session) -> Answer {
             }
             let percent = row.percent().map_or(Cell::Empty, number);
             let kib = row.pages.clone().map(|pages| pages.saturating_mul(PAGE_SIZE / 1024));
-            table.rows.push(vec![Cell::Text(row.id.to_owned()), number(row.pages), number(kib), percent]);
+            table.rows.push(vec![
+                Cell::Text(row.id.to_owned()),
+                number(row.pages),
+                number(kib),
+                percent,
+            ]);
         }
     }
     table.lines = Some(lines);
