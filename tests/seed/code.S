@@ -338,7 +338,7 @@ FN crash_nmi_callback, 0xffffffff81030060, CRASH, 40, 0x0
 END crash_nmi_callback
 
 /* mmap_sem is taken for reading without waiting, or else by waiting, and kept while the fault is handled. */
-FN __do_page_fault, 0xffffffff8104a8c0, FAULT, 985, 0xf0, rbx, r12, r13, r14, r15
+FN __do_page_fault, 0xffffffff8104a8c0, FAULT, 985, 0xd0, rbx, r12, r13, r14, r15
 	mov %rdi, %r13
 	mov %rsi, %r14
 	mov %gs:0xcbc0, %rax
@@ -349,7 +349,7 @@ FN __do_page_fault, 0xffffffff8104a8c0, FAULT, 985, 0xf0, rbx, r12, r13, r14, r1
 	test %eax, %eax
 	je 2f
 1:	lea MMAP_SEM(%rbx), %rax
-	mov %rax, -0x108(%rbp)
+	mov %rax, -0xe8(%rbp)
 	mov %r15, %rsi
 	mov %rbx, %rdi
 	CALLS find_vma, 0xffffffff8104a9e8, 1124
@@ -358,11 +358,11 @@ FN __do_page_fault, 0xffffffff8104a8c0, FAULT, 985, 0xf0, rbx, r12, r13, r14, r1
 	mov %rax, %rsi
 	mov %rbx, %rdi
 	CALLS handle_mm_fault, 0xffffffff8104ace9, 1160
-	mov -0x108(%rbp), %rdi
+	mov -0xe8(%rbp), %rdi
 	CALLS up_read, 0xffffffff8104ad80, 1190
 	jmp 3f
-2:	lea MMAP_SEM(%rbx), %rax
-	CALLS call_rwsem_down_read_failed, 0xffffffff8104ade4, 1110
+2:	lea MMAP_SEM(%rbx), %rdi
+	CALLS down_read, 0xffffffff8104ade4, 1110
 	jmp 1b
 3:
 END __do_page_fault, r15, r14, r13, r12, rbx
@@ -409,6 +409,14 @@ FN sys_nanosleep, 0xffffffff8109fa00, HRTIMER, 1586, 0x18, rbx
 	CALLS hrtimer_nanosleep, 0xffffffff8109fa5e, 1597
 END sys_nanosleep, rbx
 
+FN down_read, 0xffffffff810a0dc0, RWSEM, 20, 0x8, rbx
+	mov %rdi, %rax
+	xor %edi, %edi
+	lock incq (%rax)
+	jns 1f
+	CALLS call_rwsem_down_read_failed, 0xffffffff810a0df0, 26
+1:	nop
+END down_read, rbx
 FN down_read_trylock, 0xffffffff810a0e20, RWSEM, 40, 0x0
 	mov (%rdi), %rax
 1:	mov %rax, %rdx
@@ -468,7 +476,7 @@ FN generic_file_aio_read, 0xffffffff8111f6a0, FILEMAP, 1297, 0xa8, rbx, r12, r13
 	CALLS __cond_resched, 0xffffffff8111f9d1, 1030
 END generic_file_aio_read, r15, r14, r13, r12, rbx
 
-FN get_page_from_freelist, 0xffffffff8112d700, ALLOC, 1725, 0xa8, rbx, r12, r13, r14, r15
+FN get_page_from_freelist, 0xffffffff8112d700, ALLOC, 1725, 0xc8, rbx, r12, r13, r14, r15
 	mov %rdi, %rbx
 	mov %rbx, %rdi
 	CALLS zone_reclaim, 0xffffffff8112da5c, 1778

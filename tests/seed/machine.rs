@@ -2,8 +2,8 @@
 //!
 //! Taken liberties: the NMI that stopped the CPUs is caught in its handler (the registers in the notes are those
 //! of `crash_nmi_callback`, with all of the NMI stack to be unwound); threads have the leader of their process for a
-//! parent, so that `ps` shows the numbers that the figures show; `down_write` and `down_read` are part of their
-//! callers, so that the frames are those of the figures.
+//! parent, so that `ps` shows the numbers that the figures show; `down_write`, and but for page faults `down_read`, are part
+//! of their callers, so that the frames are those of the figures.
 
 use super::cast::{Chain, Mode, Process, Task, cast};
 use super::kernel::Kernel;
@@ -278,7 +278,7 @@ impl Machine<'_> {
                 user.set(R13, top - 0xa8);
                 user.set(R14, 6);
                 user.set(R15, 0x7fb2_c000_1000);
-                user.call(memory, "call_rwsem_down_read_failed");
+                user.calls(memory, &["down_read", "call_rwsem_down_read_failed"]);
                 waiter(memory, &mut user, Mode::Read)
             }
             Chain::Maps => {
@@ -316,7 +316,7 @@ impl Machine<'_> {
                 user.set(R13, top - 0xa8);
                 user.set(R14, 6);
                 user.set(R15, 0x7fb2_c000_1000);
-                user.local(memory, 0x108, semaphore);
+                user.local(memory, 0xe8, semaphore);
                 user.calls(
                     memory,
                     &[
