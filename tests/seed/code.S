@@ -146,6 +146,10 @@ _stext:
 	.quad .Lend_\name - \name
 	.popsection
 .endm
+/* The functions that stand here in the kernel are left out: nothing before this is as long as up to the next one. */
+.macro ROOM
+left_out.\@:
+.endm
 /* A function that begins without a frame of its own. */
 .macro RAW name, address, file, line
 	AT \address
@@ -199,6 +203,7 @@ _stext:
 	.cfi_endproc
 	.size \name, . - \name
 .Lend_\name:
+	ROOM
 .endm
 
 /* Where pt_regs has the registers that a function may change, and those that it must not, below the CFA. */
@@ -258,6 +263,7 @@ _stext:
 	.cfi_endproc
 	.size \name, . - \name
 .Lend_\name:
+	ROOM
 .endm
 
 /* Where every kernel is entered and left. */
@@ -305,6 +311,7 @@ system_call_fastpath:
 	.cfi_endproc
 	.size system_call, . - system_call
 .Lend_system_call:
+	ROOM
 
 RAW child_rip, 0xffffffff8100c1e0, ENTRY, 1250
 	.cfi_startproc
@@ -321,6 +328,7 @@ RAW child_rip, 0xffffffff8100c1e0, ENTRY, 1250
 	.cfi_endproc
 	.size child_rip, . - child_rip
 .Lend_child_rip:
+	ROOM
 
 FN start_secondary, 0xffffffff8101a000, SMPBOOT, 310, 0x18, rbx
 	.cfi_undefined %rip
@@ -705,6 +713,7 @@ END m_start, r14, r13, r12, rbx
 	.cfi_endproc
 	.size \name, . - \name
 .Lend_\name:
+	ROOM
 .endm
 SLOW call_rwsem_down_read_failed, 0xffffffff8128e840, rwsem_down_read_failed, 0xffffffff8128e85c, 41
 SLOW call_rwsem_down_write_failed, 0xffffffff8128e86c, rwsem_down_write_failed, 0xffffffff8128e883, 52
@@ -817,6 +826,7 @@ RAW _spin_lock_irq, 0xffffffff8152a210, SPIN, 70
 	.cfi_endproc
 	.size _spin_lock_irq, . - _spin_lock_irq
 .Lend__spin_lock_irq:
+	ROOM
 FN _spin_unlock_irq, 0xffffffff8152a380, SPIN, 190, 0x0
 	incw (%rdi)
 	sti
