@@ -7,3 +7,4 @@ shoot() { target/release/hangscope --demo --screenshot "$2" --size "$3" --out "s
 shoot first '' 120x36
 shoot task 'g148<enter>' 120x36
 shoot locks 'L' 120x40
+target/release/hangscope --demo=seed --screenshot '' --size 120x40 --out screenshots/seed.svg

@@ -9,7 +9,7 @@ use super::scene::Scene;
 use super::stack::Code;
 use super::waiting::{self, Found, Untied};
 use super::{
-    Blocked, Confidence, Holder, Lock, LockGraph, LockKind, Root, TaskRef, Waiter, doing,
+    Blocked, Confidence, Holder, Lock, LockGraph, LockKind, Root, TaskRef, Waiter, chain, doing,
     elimination, evidence, pi, statics, verdict,
 };
 use crate::kernel::{Session, Task};
@@ -59,6 +59,10 @@ pub fn analyse(session: &Session) -> LockGraph {
     note_unheld(&mut graph);
     let asleep = scene.tasks.iter().filter(|task| scene.uninterruptible(task)).count();
     graph.verdict = verdict::of(&graph, asleep, &complaints);
+    let cpu_of = |at| scene.task_at(at).filter(|task| task.active)?.cpu.clone().ok();
+    if let Some(told) = chain::told(&graph, &complaints, cpu_of) {
+        graph.verdict = format!("{told} {}", graph.verdict);
+    }
     if let Some(missing) = session.tasks().notes.first() {
         graph.verdict = format!(
             "The list of tasks is doubtful ({missing}). Of the {} found: {}",

@@ -84,6 +84,14 @@ impl Complaints {
         said.map(|(_, words)| words.as_str()).collect()
     }
 
+    /// The numbers of the tasks that something was said of.
+    pub(super) fn tasks(&self) -> impl Iterator<Item = u32> {
+        self.0.keys().filter_map(|(whom, _)| match whom {
+            Whom::Task(pid) => Some(*pid),
+            Whom::Cpu(_) => None,
+        })
+    }
+
     /// All of it in one sentence; empty when nothing was said.
     pub(super) fn in_words(&self) -> String {
         const NAMED: usize = 4;

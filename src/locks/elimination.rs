@@ -12,7 +12,7 @@ use super::evidence::Held;
 use super::scene::Scene;
 use super::{Confidence, Holder, Lock, LockKind, Mode};
 use crate::dump::VirtAddr;
-use crate::unwind::FrameKind;
+use crate::unwind::{FrameKind, Trace};
 use std::collections::HashSet;
 
 /// `PREEMPT_MASK`: how many times preemption is disabled; above it are interrupts.
@@ -37,11 +37,7 @@ pub(super) fn add(scene: &Scene<'_>, lock: &mut Lock, spinning: &HashSet<VirtAdd
     let mut struck = Vec::new();
     for (index, task) in scene.tasks.iter().enumerate().filter(|(_, task)| task.active) {
         let Ok(cpu) = task.cpu else { continue };
-        let user = scene
-            .traces
-            .get(index)
-            .and_then(|trace| trace.frames.first())
-            .is_some_and(|frame| frame.kind == FrameKind::User);
+        let user = scene.traces.get(index).is_some_and(|trace| in_user_mode(scene, trace));
         let others = held.iter().filter(|held| {
             held.task == index
                 && held.sure
@@ -102,6 +98,19 @@ pub(super) fn add(scene: &Scene<'_>, lock: &mut Lock, spinning: &HashSet<VirtAdd
             confidence,
             why: format!("it runs on CPU {cpu} and {count}; {}", struck.join(", ")),
         });
+    }
+}
+
+/// Whether a CPU was in user mode: its registers say so, or it was stopped there by an NMI, whose
+/// handler is all that it runs in the kernel.
+fn in_user_mode(scene: &Scene<'_>, trace: &Trace) -> bool {
+    match trace.frames.as_slice() {
+        [only] => only.kind == FrameKind::User,
+        [.., entry, last] => {
+            let name = scene.session.symbolize(entry.lookup_pc()).map_or("", |at| at.symbol.name);
+            last.kind == FrameKind::User && name.contains("nmi")
+        }
+        [] => false,
     }
 }
 

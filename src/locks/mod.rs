@@ -8,6 +8,7 @@ mod analysis;
 mod api;
 mod asked;
 mod calls;
+mod chain;
 mod clock;
 mod complaints;
 mod decode;

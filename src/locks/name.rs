@@ -1,7 +1,7 @@
 //! What people call a lock: its symbol, or what it is part of.
 
 use super::LockKind;
-use crate::dump::VirtAddr;
+use crate::dump::{VirtAddr, scrub};
 use crate::kernel::{Session, Task};
 use std::collections::HashMap;
 
@@ -10,6 +10,48 @@ pub(super) struct Names<'s> {
     session: &'s Session,
     /// `mmap_lock`s by address, with the process that they are of.
     mmap_locks: HashMap<VirtAddr, String>,
+    /// The spinlocks of memory zones.
+    zone_locks: HashMap<VirtAddr, String>,
+}
+
+/// `MAX_NUMNODES`: `CONFIG_NODES_SHIFT` is at most 10.
+const MAX_NODES: u64 = 1024;
+/// `MAX_NR_ZONES`: no kernel has more than six.
+const MAX_ZONES: u64 = 8;
+
+/// The locks of the zones of every node (`pglist_data::node_zones`, include/linux/mmzone.h): the list
+/// `node_data` ends with a null pointer, or with its room.
+fn zone_locks(session: &Session) -> Option<HashMap<VirtAddr, String>> {
+    let (types, symbols, memory) = (session.types(), session.symbols(), session.memory());
+    let zones = types.structure("pglist_data").ok()?.member("node_zones").ok()?;
+    let zone = zones.ty.target()?;
+    let size = zone.size().filter(|size| *size > 0)?;
+    let count = (zones.ty.size().unwrap_or(0) / size).min(MAX_ZONES);
+    let table = symbols.address("node_data")?;
+    let end = symbols.tables().next()?.end_of(table)?;
+    let nodes = (end.offset_from(table)? / 8).min(MAX_NODES);
+    let mut names = HashMap::new();
+    for node in 0..nodes {
+        let Ok(data) = memory.read_ptr(table.plus(8 * node)) else { break };
+        if data.is_null() {
+            break;
+        }
+        for number in 0..count {
+            let at = data.plus(zones.offset()).plus(number * size);
+            let text = zone.offset_of("name").ok().and_then(|name| {
+                let text = memory.read_cstr(memory.read_ptr(at.plus(name)).ok()?, 16).ok()?;
+                Some(scrub(&text)).filter(|text| !text.is_empty())
+            });
+            let text = text.unwrap_or_else(|| number.to_string());
+            for member in ["lru_lock", "lock"] {
+                if let Ok(offset) = zone.offset_of(member) {
+                    let name = format!("zone->{member} (zone {text} of node {node})");
+                    names.insert(at.plus(offset), name);
+                }
+            }
+        }
+    }
+    Some(names)
 }
 
 impl<'s> Names<'s> {
@@ -31,7 +73,8 @@ impl<'s> Names<'s> {
                 }
             }
         }
-        Names { session, mmap_locks }
+        let zone_locks = zone_locks(session).unwrap_or_default();
+        Names { session, mmap_locks, zone_locks }
     }
 
     /// The symbol that a lock in static memory lies at: `hu_abba_a`, `hu_ring+32`.
@@ -45,7 +88,8 @@ impl<'s> Names<'s> {
         if kind == LockKind::Futex {
             return format!("futex {at}");
         }
-        match (self.mmap_locks.get(&at), self.symbol(at)) {
+        let owned = self.mmap_locks.get(&at).or_else(|| self.zone_locks.get(&at));
+        match (owned, self.symbol(at)) {
             (Some(name), _) => name.clone(),
             (None, Some(symbol)) => format!("{} {symbol}", kind.name()),
             (None, None) => format!("{} {at}", kind.name()),

@@ -209,3 +209,31 @@ fn sys_set_and_the_log_say_what_happened_and_that_it_is_synthetic() {
         assert!(words(&hangscope(&["report", demo]).0).contains("This dump is synthetic"));
     }
 }
+
+#[test]
+fn the_verdict_goes_on_where_the_author_stopped() {
+    let chain = "java[30413] waits to write for mmap_sem of java[30364], first of 3 in line, held for \
+                 reading, likely by java[30388] on CPU 20, which spins for zone->lru_lock (zone Normal \
+                 of node 0), third of eight tickets, ";
+    let verdict = |demo| words(&hangscope(&["report", demo]).0);
+    // Nothing shows the holder: nobody is invented, and who could be is named.
+    let unknown = verdict("--demo=seed");
+    assert!(
+        unknown.contains(&format!("{chain}whose holder is not known for sure: possibly")),
+        "{unknown}"
+    );
+    assert!(!unknown.contains("held, likely by kswapd0"), "{unknown}");
+    assert!(!unknown.contains("possibly java[3155]"), "a CPU in user mode holds no spinlock");
+    assert!(unknown.contains("94 tasks are in uninterruptible sleep"), "{unknown}");
+    // kswapd0 took it and has not given it back.
+    let found = verdict("--demo=seed-found");
+    assert!(found.contains(&format!("{chain}held, likely by kswapd0[215] on CPU 4.")), "{found}");
+    let why =
+        "called _spin_lock_irq at shrink_inactive_list+163 with this lock and has not released it";
+    assert!(found.contains(why), "{found}");
+    for (place, ticket, pid) in [(1, "0x66cd", 1514), (2, "0x66ce", 30388), (5, "0x66d1", 1468)] {
+        let place = format!("{place}. java[{pid}] (excl, spinning)");
+        let after = found.split(&place).nth(1).unwrap_or_default();
+        assert!(after.split("with ticket ").nth(1).unwrap().starts_with(ticket), "{place}");
+    }
+}
