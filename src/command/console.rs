@@ -5,8 +5,9 @@ use super::filter::Filter;
 use super::line::pieces;
 use super::{CommandError, select};
 use crate::dump::VirtAddr;
-use crate::kernel::{Session, Task, TaskContext, Tasks};
+use crate::kernel::{Progress, Session, Task, TaskContext, Tasks};
 use crate::present::{Document, Line};
+use std::sync::Arc;
 
 /// What a command answers.
 #[derive(Clone, PartialEq, Debug)]
@@ -55,6 +56,8 @@ pub struct Lasting {
 pub struct Console<'s> {
     pub(super) session: &'s Session,
     lasting: Lasting,
+    /// How far a long command is.
+    pub(super) progress: Arc<Progress>,
 }
 
 impl<'s> Console<'s> {
@@ -67,7 +70,13 @@ impl<'s> Console<'s> {
     /// A console that goes on where another one ended.
     #[must_use]
     pub fn resume(session: &'s Session, lasting: Lasting) -> Console<'s> {
-        Console { session, lasting }
+        Console { session, lasting, progress: Arc::default() }
+    }
+
+    /// The same console, which tells how far it is and can be stopped.
+    #[must_use]
+    pub fn watched(self, progress: Arc<Progress>) -> Console<'s> {
+        Console { progress, ..self }
     }
 
     /// What another console needs to go on here.

@@ -12,13 +12,22 @@ use super::{
     Blocked, Confidence, Holder, Lock, LockGraph, LockKind, Root, TaskRef, Waiter, chain, doing,
     elimination, evidence, pi, statics, verdict,
 };
-use crate::kernel::{Session, Task};
+use crate::kernel::{Progress, Session, Task};
 use std::collections::HashSet;
 
 /// Finds every lock that somebody waits for, who holds it, and what follows.
 #[must_use]
 pub fn analyse(session: &Session) -> LockGraph {
-    let scene = Scene::new(session);
+    analyse_watched(session, &Progress::default()).unwrap_or_default()
+}
+
+/// The same for those who want to see how far it is, and to stop it: then `None`.
+#[must_use]
+pub fn analyse_watched(session: &Session, progress: &Progress) -> Option<LockGraph> {
+    let scene = Scene::new(session, progress);
+    if progress.stopped() {
+        return None;
+    }
     let code = Code::new(session);
     let mut graph = LockGraph::default();
     let mut queues = Vec::new();
@@ -73,7 +82,7 @@ pub fn analyse(session: &Session) -> LockGraph {
     if let Some(what) = session.synthetic() {
         graph.verdict = format!("{} (This dump is synthetic: {what}.)", graph.verdict);
     }
-    graph
+    (!progress.stopped()).then_some(graph)
 }
 
 pub(super) fn task_ref(task: &Task) -> TaskRef {

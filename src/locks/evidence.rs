@@ -36,8 +36,10 @@ pub(super) struct Held {
 
 /// Every lock that some task's live code took and has not given back.
 pub(super) fn held(scene: &Scene<'_>, code: &Code<'_>) -> Vec<Held> {
+    scene.progress.begin("code of stacks", scene.tasks.len());
     (0..scene.tasks.len())
         .into_par_iter()
+        .filter(|_| scene.progress.step())
         .flat_map_iter(|task| held_by(scene, code, task))
         .collect()
 }

@@ -32,7 +32,7 @@ mod verdict;
 mod wait_queue;
 mod waiting;
 
-pub use analysis::analyse;
+pub use analysis::{analyse, analyse_watched};
 
 use crate::dump::VirtAddr;
 use std::time::Duration;

@@ -2,8 +2,8 @@
 
 use super::clock::Clock;
 use crate::dump::{Fault, VirtAddr};
-use crate::kernel::{Session, State, Task};
-use crate::unwind::Trace;
+use crate::kernel::{Progress, Session, State, Task};
+use crate::unwind::{End, Trace};
 use rayon::prelude::*;
 use std::collections::HashMap;
 
@@ -13,6 +13,8 @@ const STACK_LIMIT: u64 = 64 * 1024;
 /// The tasks of a dump with their backtraces, by number and by address.
 pub(super) struct Scene<'s> {
     pub(super) session: &'s Session,
+    /// How far the analysis is.
+    pub(super) progress: &'s Progress,
     pub(super) tasks: &'s [Task],
     pub(super) traces: Vec<Trace>,
     pub(super) clock: Clock<'s>,
@@ -20,13 +22,20 @@ pub(super) struct Scene<'s> {
 }
 
 impl<'s> Scene<'s> {
-    pub(super) fn new(session: &'s Session) -> Scene<'s> {
+    pub(super) fn new(session: &'s Session, progress: &'s Progress) -> Scene<'s> {
         let tasks = session.tasks().all();
         // The symbols are wanted by every trace: make them once, before many threads ask.
         let _ = session.symbols();
-        let traces = tasks.par_iter().map(|task| session.trace(task)).collect();
+        progress.begin("stacks", tasks.len());
+        let trace = |task| {
+            if progress.step() {
+                return session.trace(task);
+            }
+            Trace { frames: Vec::new(), end: End::Cut("stopped before its turn".to_owned()) }
+        };
+        let traces = tasks.par_iter().map(trace).collect();
         let by_address = tasks.iter().enumerate().map(|(index, task)| (task.at, index)).collect();
-        Scene { session, tasks, traces, clock: Clock::new(session, tasks), by_address }
+        Scene { session, progress, tasks, traces, clock: Clock::new(session, tasks), by_address }
     }
 
     /// The index of the task whose `task_struct` lies at `at`.

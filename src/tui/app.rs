@@ -38,6 +38,8 @@ use std::sync::Arc;
 pub(crate) enum Effect {
     /// Ask a question of that generation.
     Start(u64, Request),
+    /// Stop the jobs that run.
+    Stop,
     /// Put text on the clipboard.
     Copy(String),
     /// Switch the mouse on or off.
@@ -79,6 +81,9 @@ pub(crate) struct App {
     /// Whether source lines stand between the instructions.
     pub(crate) source_lines: bool,
     pub(crate) mouse: bool,
+    /// How far the analysis of the locks is, and the command, in words.
+    pub(crate) locks_so_far: Option<String>,
+    pub(crate) command_so_far: Option<String>,
     /// Counts ticks, for the sign that something is going on.
     pub(crate) ticks: usize,
 
@@ -150,6 +155,8 @@ impl App {
             source_lines: true,
             mouse: false,
             ticks: 0,
+            locks_so_far: None,
+            command_so_far: None,
             open: Slot::default(),
             stage: "opening",
             overview: Slot::default(),

@@ -5,7 +5,7 @@
 
 use super::app::{App, Effect};
 use super::event::{Event, Input};
-use super::job::Jobs;
+use super::job::{Id, Jobs};
 use super::key::Key;
 use super::update::update;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -39,10 +39,15 @@ impl Driver {
 
     /// Applies an event and starts the jobs that it asks for; gives the other effects.
     pub(super) fn apply(&mut self, event: Event) -> Vec<Effect> {
+        if matches!(event, Event::Tick) {
+            self.app.locks_so_far = self.jobs.so_far(Id::Locks);
+            self.app.command_so_far = self.jobs.so_far(Id::Command);
+        }
         let mut others = Vec::new();
         for effect in update(&mut self.app, event) {
             match effect {
                 Effect::Start(generation, request) => self.jobs.start(generation, request),
+                Effect::Stop => self.jobs.stop(),
                 other => others.push(other),
             }
         }

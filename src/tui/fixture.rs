@@ -8,7 +8,7 @@ use super::model::{
 use super::source::{Answer, Lines, Source};
 use crate::debuginfo::{Position, SymbolTable, Symbols};
 use crate::dump::VirtAddr;
-use crate::kernel::{Code, State, Task, Unknown};
+use crate::kernel::{Code, Progress, State, Task, Unknown};
 use crate::locks::{
     Blocked, Confidence, Cycle, Holder, Lock, LockGraph, LockKind, Mode, Root, StateValue, TaskRef,
     Waiter,
@@ -216,7 +216,7 @@ impl Source for Fixture {
         Ok(tasks())
     }
 
-    fn locks(&self) -> Answer<LockGraph> {
+    fn locks(&self, _: &Progress) -> Answer<LockGraph> {
         Ok(locks())
     }
 
@@ -404,7 +404,17 @@ impl Source for Fixture {
             .collect())
     }
 
-    fn command(&self, text: &str) -> Answer<Output> {
+    fn command(&self, text: &str, progress: &Arc<Progress>) -> Answer<Output> {
+        if text == "bt forever" {
+            progress.begin("stacks", 4059);
+            (0..1200).for_each(|_| _ = progress.step());
+            // Not really: a test that does not stop it fails, and ends.
+            let patience = std::time::Instant::now() + Duration::from_secs(20);
+            while !progress.stopped() && std::time::Instant::now() < patience {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            return Err(if progress.stopped() { "stopped" } else { "never stopped" }.to_owned());
+        }
         match text.split(' ').next() {
             Some("sys") => Ok(Output {
                 lines: vec![

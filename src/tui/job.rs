@@ -11,7 +11,7 @@ use super::model::{
 };
 use super::source::{Answer, Lines, Opener, Source};
 use crate::dump::VirtAddr;
-use crate::kernel::Task;
+use crate::kernel::{Progress, Task};
 use crate::locks::LockGraph;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -128,12 +128,12 @@ impl Reply {
     }
 }
 
-fn answer(source: &dyn Source, request: &Request) -> Reply {
+fn answer(source: &dyn Source, request: &Request, progress: &Arc<Progress>) -> Reply {
     match request {
         Request::Open => Reply::Open(Ok(source.commands())),
         Request::Overview => Reply::Overview(source.overview()),
         Request::Tasks => Reply::Tasks(source.tasks()),
-        Request::Locks => Reply::Locks(source.locks()),
+        Request::Locks => Reply::Locks(source.locks(progress)),
         Request::Trace(task) => Reply::Trace(source.trace(*task)),
         Request::Lines(task) => Reply::Lines(source.lines(*task)),
         Request::Inspect(subject, open) => Reply::Inspect(source.inspect(subject, open)),
@@ -141,7 +141,7 @@ fn answer(source: &dyn Source, request: &Request) -> Reply {
         Request::Memory(at, rows) => Reply::Memory(source.memory(*at, *rows)),
         Request::Code(at) => Reply::Code(source.code(*at)),
         Request::Identify(at, task) => Reply::Identify(source.identify(*at, *task)),
-        Request::Command(text) => Reply::Command(source.command(text)),
+        Request::Command(text) => Reply::Command(source.command(text, progress)),
         Request::Resolve(text) => Reply::Resolve(source.resolve(text)),
         Request::Suggest(text) => Reply::Suggest(source.suggest(text)),
     }
@@ -153,6 +153,8 @@ struct Shared {
     source: OnceLock<Arc<dyn Source>>,
     /// For each kind whose job runs, the question that waits behind it.
     queue: Mutex<BTreeMap<Id, Option<(u64, Request)>>>,
+    /// How far the jobs are that run.
+    running: Mutex<BTreeMap<Id, Arc<Progress>>>,
     events: Sender<Event>,
 }
 
@@ -166,6 +168,7 @@ impl Jobs {
             opener: Mutex::new(Some(opener)),
             source: OnceLock::new(),
             queue: Mutex::new(BTreeMap::new()),
+            running: Mutex::new(BTreeMap::new()),
             events,
         }))
     }
@@ -177,6 +180,10 @@ impl Jobs {
         let mut queue = lock(&self.0.queue);
         if let Some(waiting) = queue.get_mut(&id) {
             *waiting = Some((generation, request));
+            // Nobody waits any more for what runs.
+            if let Some(running) = lock(&self.0.running).get(&id) {
+                running.stop();
+            }
             return;
         }
         queue.insert(id, None);
@@ -190,6 +197,16 @@ impl Jobs {
             let reply = Reply::failed(id, format!("no thread for this: {error}"));
             _ = self.0.events.send(Event::Job(generation, Message::Done(reply)));
         }
+    }
+
+    /// Asks every job that runs to stop.
+    pub(crate) fn stop(&self) {
+        lock(&self.0.running).values().for_each(|progress| progress.stop());
+    }
+
+    /// How far the jobs of a kind are, in words.
+    pub(crate) fn so_far(&self, id: Id) -> Option<String> {
+        lock(&self.0.running).get(&id)?.words()
     }
 
     /// Whether nothing runs and nothing waits. Answers may still lie in the channel.
@@ -208,8 +225,11 @@ fn work(shared: &Shared, mut generation: u64, mut request: Request) {
     loop {
         let id = request.id();
         let asked = (generation, &request);
-        let reply = catch_unwind(AssertUnwindSafe(|| run(shared, asked.0, asked.1)))
+        let progress = Arc::new(Progress::default());
+        lock(&shared.running).insert(id, Arc::clone(&progress));
+        let reply = catch_unwind(AssertUnwindSafe(|| run(shared, asked.0, asked.1, &progress)))
             .unwrap_or_else(|_| Reply::failed(id, "a defect of hangscope stopped this".to_owned()));
+        lock(&shared.running).remove(&id);
         // The event goes out before the slot is freed, so that an idle queue means that every
         // answer is in the channel.
         _ = shared.events.send(Event::Job(generation, Message::Done(reply)));
@@ -224,7 +244,7 @@ fn work(shared: &Shared, mut generation: u64, mut request: Request) {
     }
 }
 
-fn run(shared: &Shared, generation: u64, request: &Request) -> Reply {
+fn run(shared: &Shared, generation: u64, request: &Request, so_far: &Arc<Progress>) -> Reply {
     if let Some(opener) =
         matches!(request, Request::Open).then(|| lock(&shared.opener).take()).flatten()
     {
@@ -237,7 +257,7 @@ fn run(shared: &Shared, generation: u64, request: &Request) -> Reply {
         }
     }
     match shared.source.get() {
-        Some(source) => answer(source.as_ref(), request),
+        Some(source) => answer(source.as_ref(), request, so_far),
         None => Reply::failed(request.id(), "the dump is not open".to_owned()),
     }
 }

@@ -191,7 +191,7 @@ fn explore(file: String, opener: Opener, look: Look) -> Result<(), Error> {
                     Effect::Clear => screen.terminal.clear()?,
                     Effect::Mouse(on) => screen.set_mouse(on)?,
                     Effect::Copy(text) => screen.copy(&text)?,
-                    Effect::Start(..) => {}
+                    Effect::Start(..) | Effect::Stop => {}
                 }
             }
             match driver.inbox.try_recv() {

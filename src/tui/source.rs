@@ -6,7 +6,7 @@ use super::model::{
 };
 use crate::debuginfo::Position;
 use crate::dump::VirtAddr;
-use crate::kernel::Task;
+use crate::kernel::{Progress, Task};
 use crate::locks::LockGraph;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub(crate) trait Source: Send + Sync {
     /// Every task.
     fn tasks(&self) -> Answer<Vec<Task>>;
     /// Who waits for whom.
-    fn locks(&self) -> Answer<LockGraph>;
+    fn locks(&self, progress: &Progress) -> Answer<LockGraph>;
     /// The backtrace of the task whose `task_struct` lies there.
     fn trace(&self, task: VirtAddr) -> Answer<TraceView>;
     /// The functions, files and lines of each of its frames, as far as there is debug information.
@@ -44,7 +44,7 @@ pub(crate) trait Source: Send + Sync {
     /// What could be meant by a text typed at the jump prompt.
     fn suggest(&self, text: &str) -> Answer<Vec<Suggestion>>;
     /// Runs a crash-style command.
-    fn command(&self, text: &str) -> Answer<Output>;
+    fn command(&self, text: &str, progress: &Arc<Progress>) -> Answer<Output>;
     /// The commands: name and what it does.
     fn commands(&self) -> Vec<(&'static str, &'static str)>;
 }

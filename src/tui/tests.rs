@@ -350,6 +350,24 @@ fn a_number_before_a_key_moves_so_far() {
 }
 
 #[test]
+fn a_long_command_tells_how_far_it_is_and_escape_stops_it() {
+    let mut driver = after(":bt forever", 120, 40);
+    driver.apply(Event::Input(Input::Key(Key::script("<enter>").unwrap()[0])));
+    for _ in 0..20_000 {
+        driver.apply(Event::Tick);
+        if text(&driver.app).contains("stacks 1,200 of 4,059") {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    assert!(text(&driver.app).contains("stacks 1,200 of 4,059"), "{}", text(&driver.app));
+    let begun = std::time::Instant::now();
+    assert!(driver.press(Key::script("<esc>").unwrap()[0]));
+    assert!(begun.elapsed() < std::time::Duration::from_secs(15), "it was not stopped");
+    assert!(text(&driver.app).contains("cancelled"));
+}
+
+#[test]
 fn the_log_opens_at_its_end_and_can_be_searched() {
     let driver = after("D", 120, 40);
     assert_eq!(driver.app.here.windows.log.cursor, 2);

@@ -43,9 +43,10 @@ fn stages(app: &App) -> Line {
     let open = app.open.ready().is_some();
     let opening = if open { "open" } else { app.stage };
     let tasks = app.tasks.ready().is_some();
+    let locks = app.locks_so_far.as_deref().unwrap_or("traces and locks");
     let mut line = Line::default();
     for (name, done, begun) in
-        [(opening, open, true), ("tasks", tasks, open), ("traces and locks", false, tasks)]
+        [(opening, open, true), ("tasks", tasks, open), (locks, false, tasks)]
     {
         let (sign, role) = match (done, begun) {
             (true, _) => (glyphs.done, Role::Good),

@@ -40,7 +40,7 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
         Some(tasks) => tasks,
         None => vec![console.current()?],
     };
-    Ok(stacks(session, tasks, shown))
+    stacks(console, tasks, shown)
 }
 
 /// What is printed of a frame besides its own line.
@@ -65,7 +65,16 @@ impl Shown {
 }
 
 /// The backtraces of these tasks, in their order.
-pub(super) fn stacks(session: &Session, tasks: Vec<&Task>, shown: Shown) -> Answer {
+///
+/// # Errors
+/// When it was stopped.
+pub(super) fn stacks(
+    console: &Console<'_>,
+    tasks: Vec<&Task>,
+    shown: Shown,
+) -> Result<Answer, CommandError> {
+    let (session, progress) = (console.session, &console.progress);
+    progress.begin("stacks", tasks.len());
     let stack = |task: &Task| {
         let trace = session.trace(task);
         let mut stack = Stack::of(session, task, &trace);
@@ -80,11 +89,13 @@ pub(super) fn stacks(session: &Session, tasks: Vec<&Task>, shown: Shown) -> Answ
         }
         stack
     };
-    let mut answer = Answer::from(Document::Stacks(tasks.into_par_iter().map(stack).collect()));
+    let stacks = tasks.into_par_iter().map(|task| progress.step().then(|| stack(task)));
+    let stacks = stacks.collect::<Option<Vec<_>>>().ok_or_else(|| CommandError::new("stopped"))?;
+    let mut answer = Answer::from(Document::Stacks(stacks));
     if shown.positions {
         answer.notes.extend(session.dwarf().err().map(|missing| format!("no lines: {missing}")));
     }
-    answer
+    Ok(answer)
 }
 
 /// The tasks that were on these CPUs.

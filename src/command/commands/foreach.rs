@@ -18,7 +18,6 @@ pub(super) const STATES: [&str; 11] =
     ["RU", "IN", "UN", "ID", "ZO", "ST", "TR", "DE", "NE", "PA", "WA"];
 
 fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandError> {
-    let session = console.session;
     let is_command = |word: &String| matches!(word.as_str(), "bt" | "ps" | "set");
     let Some(split) = call.words.iter().position(is_command) else {
         return Err(CommandError::new("foreach wants bt, ps or set after the tasks"));
@@ -51,7 +50,7 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
             for option in options {
                 shown = shown.with(option).ok_or_else(|| FOREACH.unknown(option))?;
             }
-            Ok(bt::stacks(session, tasks, shown))
+            bt::stacks(console, tasks, shown)
         }
         ("ps", []) => Ok(Document::Table(ps_table(tasks)).into()),
         ("set", []) => {

@@ -14,7 +14,7 @@ use super::model::{
 use super::source::{Answer, Lines, Source};
 use crate::command::{COMMANDS, CommandError, Console, Lasting};
 use crate::dump::VirtAddr;
-use crate::kernel::{LogRecord, Session, Task};
+use crate::kernel::{LogRecord, Progress, Session, Task};
 use crate::locks::{self, LockGraph};
 use crate::present::Link;
 use crate::unwind::{End, FrameKind};
@@ -94,8 +94,12 @@ impl Source for Opened {
         Ok(tasks.all().to_vec())
     }
 
-    fn locks(&self) -> Answer<LockGraph> {
-        Ok(self.locks.get_or_init(|| locks::analyse(&self.session)).clone())
+    fn locks(&self, progress: &Progress) -> Answer<LockGraph> {
+        if self.locks.get().is_none() {
+            let graph = locks::analyse_watched(&self.session, progress).ok_or("stopped")?;
+            _ = self.locks.set(graph);
+        }
+        self.locks.get().cloned().ok_or_else(|| "not analysed".to_owned())
     }
 
     fn trace(&self, task: VirtAddr) -> Answer<TraceView> {
@@ -174,9 +178,9 @@ impl Source for Opened {
         Ok(suggest::suggest(&self.session, text))
     }
 
-    fn command(&self, text: &str) -> Answer<Output> {
+    fn command(&self, text: &str, progress: &Arc<Progress>) -> Answer<Output> {
         let lasting = || self.lasting.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut console = Console::resume(&self.session, *lasting());
+        let mut console = Console::resume(&self.session, *lasting()).watched(Arc::clone(progress));
         let answer = match console.run(text) {
             Ok(answer) => answer,
             Err(error) => return pointed_at(text, &error),

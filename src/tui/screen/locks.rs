@@ -16,6 +16,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::time::Duration;
 
+/// What is shown before the analysis says how far it is.
+pub(super) const UNWINDING: &str = "unwinding every stack, following every lock";
+
 /// The components that the list of them shows at most.
 const LISTED: usize = 8;
 
@@ -120,7 +123,7 @@ fn begin<'a>(
         let (text, role) = match (app.locks.error(), graph) {
             (Some(error), _) => (error, Role::Fault),
             (None, Some(_)) => ("no task waits for a lock", Role::Dim),
-            (None, None) => ("unwinding every stack, following every lock", Role::Wait),
+            (None, None) => (app.locks_so_far.as_deref().unwrap_or(UNWINDING), Role::Wait),
         };
         empty(buf, inside, text, role, app.theme);
         return None;

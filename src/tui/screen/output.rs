@@ -21,7 +21,7 @@ pub(super) fn draw_output(app: &App, buf: &mut Buffer, area: Rect) {
     let Some(output) = app.output.ready().filter(|_| !app.output.loading) else {
         let (text, role) = match app.output.error() {
             Some(error) if !app.output.loading => (error, Role::Fault),
-            _ => ("running", Role::Wait),
+            _ => (app.command_so_far.as_deref().unwrap_or("running"), Role::Wait),
         };
         return empty(buf, inside, text, role, app.theme);
     };

@@ -1,5 +1,6 @@
 //! Why a task is blocked, and whom it blocks.
 
+use super::locks::UNWINDING;
 use super::position;
 use crate::tui::app::App;
 use crate::tui::theme::Role;
@@ -21,7 +22,7 @@ pub(super) fn draw_why(app: &App, buf: &mut Buffer, area: Rect) {
         let (text, role) = match (app.locks.error(), app.here.task) {
             (Some(error), _) => (error, Role::Fault),
             (None, None) => ("no task is selected", Role::Dim),
-            (None, Some(_)) => ("unwinding every stack, following every lock", Role::Wait),
+            (None, Some(_)) => (app.locks_so_far.as_deref().unwrap_or(UNWINDING), Role::Wait),
         };
         return empty(buf, inside, text, role, app.theme);
     }

@@ -244,9 +244,10 @@ pub(super) fn collapse(app: &mut App) {
 }
 
 /// One step up.
-pub(super) fn cancel(app: &mut App) {
+pub(super) fn cancel(app: &mut App) -> Vec<Effect> {
     if app.cancel() {
         app.message = Some((Role::Fault, "cancelled; Ctrl-l asks again".to_owned()));
+        return vec![Effect::Stop];
     } else if app.here.screen != Screen::Overview {
         app.leave();
         app.here.screen = Screen::Overview;
@@ -258,6 +259,7 @@ pub(super) fn cancel(app: &mut App) {
     } else if app.here.pane != Pane::Tasks {
         app.here.pane = Pane::Tasks;
     }
+    Vec::new()
 }
 
 /// The memory screen, at what is selected.

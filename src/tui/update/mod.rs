@@ -216,7 +216,7 @@ pub(crate) fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Enter => return enter(app),
         Action::Expand => expand(app),
         Action::Collapse => collapse(app),
-        Action::Cancel => cancel(app),
+        Action::Cancel => return cancel(app),
         Action::Back => travel(app, |app| app.history.back(&app.here)),
         Action::Forward => travel(app, |app| app.history.forward(&app.here)),
         Action::Toggle => travel(app, |app| app.history.toggle(&app.here)),
