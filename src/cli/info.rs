@@ -34,6 +34,8 @@ struct Facts {
     build_id: Option<String>,
     kernel_offset: Option<u64>,
     cpus: usize,
+    /// CPUs whose registers the dump has.
+    registers: usize,
     symbols: usize,
     module_symbols: usize,
     /// `None` when the types are DWARF's, which takes a second to count, and nobody asked.
@@ -80,6 +82,7 @@ impl Facts {
             build_id,
             kernel_offset: notes.kernel_offset(),
             cpus: session.cpus().online(),
+            registers: session.cpus().iter().filter(|cpu| cpu.registers.is_ok()).count(),
             symbols: tables.next().map_or(0, |kernel| kernel.len()),
             module_symbols: tables.map(|table| table.len()).sum(),
             structs: (has_btf || count).then(|| session.types().names(Tag::Struct).len()),
@@ -128,7 +131,7 @@ impl Facts {
         if let Some(offset) = self.kernel_offset {
             line("KASLR offset", format!("{offset:#x}"))?;
         }
-        line("CPUs", format!("{} online, registers of {}", self.cpus, self.registers()))?;
+        line("CPUs", format!("{} online, registers of {}", self.cpus, self.registers))?;
         line(
             "names",
             match self.symbols {
@@ -157,10 +160,6 @@ impl Facts {
             line("module", format!("{module}: {path} ({dwarf})"))?;
         }
         Ok(())
-    }
-
-    fn registers(&self) -> usize {
-        self.cpus.min(self.dump.nr_cpus.map_or(0, |n| usize::try_from(n).unwrap_or(0)))
     }
 
     fn compressions(&self) -> Vec<String> {

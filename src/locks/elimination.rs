@@ -13,7 +13,7 @@ use super::scene::Scene;
 use super::{Confidence, Holder, Lock, LockKind, Mode};
 use crate::dump::VirtAddr;
 use crate::unwind::{FrameKind, Trace};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// `PREEMPT_MASK`: how many times preemption is disabled; above it are interrupts.
 const PREEMPT_MASK: u32 = 0xff;
@@ -50,17 +50,17 @@ pub(super) fn add(scene: &Scene<'_>, lock: &mut Lock, spinning: &HashSet<VirtAdd
             preempt_count(scene, index).map(|count| (count & PREEMPT_MASK).saturating_sub(mine));
         if waiters.contains(&task.at) && spare.is_none_or(|spare| spare == 0 || !counts) {
             let more = if others > 0 { " and holds another, which its code shows" } else { "" };
-            struck.push(format!("CPU {cpu} spins for it{more}"));
+            struck.push((cpu, format!("spins for it{more}")));
         } else if user {
-            struck.push(format!("CPU {cpu} is in user mode"));
+            struck.push((cpu, "is in user mode".to_owned()));
         } else if counts && spare == Some(0) {
             let by = match others {
                 0 => "has preemption disabled for no other lock",
                 _ => "has preemption disabled for other locks, which its code shows",
             };
-            struck.push(format!("CPU {cpu} ({}) {by}", task.label()));
+            struck.push((cpu, by.to_owned()));
         } else if !counts && task.pid == 0 {
-            struck.push(format!("CPU {cpu} is idle"));
+            struck.push((cpu, "is idle".to_owned()));
         } else {
             left.push((task, cpu, spare));
         }
@@ -71,7 +71,7 @@ pub(super) fn add(scene: &Scene<'_>, lock: &mut Lock, spinning: &HashSet<VirtAdd
     left.retain(|(task, cpu, _)| {
         let itself = waiters.contains(&task.at) && !interrupted(scene, task.at);
         if others && itself {
-            struck.push(format!("CPU {cpu} spins for it, in no interrupt"));
+            struck.push((*cpu, "spins for it, in no interrupt".to_owned()));
         }
         !(others && itself)
     });
@@ -96,9 +96,23 @@ pub(super) fn add(scene: &Scene<'_>, lock: &mut Lock, spinning: &HashSet<VirtAdd
             task: super::analysis::task_ref(task),
             mode,
             confidence,
-            why: format!("it runs on CPU {cpu} and {count}; {}", struck.join(", ")),
+            why: format!("it runs on CPU {cpu} and {count}; {}", struck_out(&struck)),
         });
     }
+}
+
+/// Why the other CPUs do not hold it, those of one reason together: `not CPU 0, 1 (is idle), …`.
+fn struck_out(struck: &[(u32, String)]) -> String {
+    let mut by_reason: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+    for (cpu, reason) in struck {
+        by_reason.entry(reason).or_default().push(*cpu);
+    }
+    let groups = by_reason.into_iter().map(|(reason, mut cpus)| {
+        cpus.sort_unstable();
+        let cpus: Vec<String> = cpus.iter().map(u32::to_string).collect();
+        format!("not CPU {} ({reason})", cpus.join(", "))
+    });
+    groups.collect::<Vec<_>>().join(", ")
 }
 
 /// Whether a CPU was in user mode: its registers say so, or it was stopped there by an NMI, whose
@@ -139,4 +153,16 @@ fn preempt_count(scene: &Scene<'_>, index: usize) -> Option<u32> {
         None => cpu.per_cpu(symbols.address("__preempt_count")?),
     };
     session.memory().read_u32(at).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpus_that_are_struck_out_for_one_reason_are_named_together() {
+        let struck = [(9, "spins for it"), (2, "is idle"), (0, "is idle")];
+        let struck = struck.map(|(cpu, reason)| (cpu, reason.to_owned()));
+        assert_eq!(struck_out(&struck), "not CPU 0, 2 (is idle), not CPU 9 (spins for it)");
+    }
 }

@@ -48,7 +48,11 @@ fn causes(graph: &LockGraph, asleep: usize) -> String {
     }
     let mut causes: Vec<(usize, String)> = Vec::new();
     causes.extend(graph.cycles.iter().map(|cycle| deadlock(graph, cycle)));
-    causes.extend(graph.roots.iter().map(|root| (root.blocks, blocker(graph, root))));
+    let ends = common_ends(graph);
+    let behind: HashSet<_> = ends.iter().flat_map(|(_, roots)| roots).map(|r| r.task.at).collect();
+    let roots = graph.roots.iter().filter(|root| !behind.contains(&root.task.at));
+    causes.extend(roots.map(|root| (root.blocks, blocker(graph, root))));
+    causes.extend(ends.iter().map(|(lock, roots)| (lock.blocks, common_end(lock, roots))));
     causes.extend(unheld(graph).map(|lock| (lock.blocks, nobody(lock))));
     causes.sort_by_key(|(blocks, _)| std::cmp::Reverse(*blocks));
     let more = causes.len().saturating_sub(SPELLED_OUT);
@@ -157,6 +161,35 @@ fn blocker(graph: &LockGraph, root: &Root) -> String {
     )
 }
 
+/// Whether it is known of nobody that he holds the lock.
+fn has_no_known_holder(lock: &Lock) -> bool {
+    !lock.holders.iter().any(|holder| holder.confidence != Confidence::Possible)
+}
+
+/// Locks without a known holder that several root blockers wait for, with these: one cause and
+/// not as many as there are root blockers.
+fn common_ends(graph: &LockGraph) -> Vec<(&Lock, Vec<&Root>)> {
+    let unheld = graph.locks.iter().filter(|lock| !lock.is_idle() && has_no_known_holder(lock));
+    let ends = unheld.map(|lock| {
+        let waits = |root: &&Root| lock.waiters.iter().any(|w| w.task.at == root.task.at);
+        (lock, graph.roots.iter().filter(waits).collect::<Vec<_>>())
+    });
+    ends.filter(|(_, roots)| roots.len() > 1).collect()
+}
+
+fn common_end(lock: &Lock, roots: &[&Root]) -> String {
+    let named = roots.iter().take(SPELLED_OUT).map(|root| {
+        let tasks = count(root.blocks, "task", "tasks");
+        format!("{}[{}] holds up {tasks}", root.task.comm, root.task.pid)
+    });
+    let mut named: Vec<String> = named.collect();
+    let more = roots.len().saturating_sub(SPELLED_OUT);
+    if more > 0 {
+        named.push(format!("{more} more"));
+    }
+    format!("{} Among those: {}.", nobody(lock), named.join(", "))
+}
+
 /// Locks without a known holder whose waiters hold up nobody else: where those chains end is not
 /// said by any root blocker.
 fn unheld(graph: &LockGraph) -> impl Iterator<Item = &Lock> {
@@ -164,7 +197,7 @@ fn unheld(graph: &LockGraph) -> impl Iterator<Item = &Lock> {
     graph.locks.iter().filter(move |lock| {
         !lock.waiters.is_empty()
             && !lock.is_idle()
-            && !lock.holders.iter().any(|holder| holder.confidence != Confidence::Possible)
+            && has_no_known_holder(lock)
             && !lock.waiters.iter().any(|waiter| roots.contains(&waiter.task.at))
     })
 }

@@ -224,6 +224,11 @@ fn the_verdict_goes_on_where_the_author_stopped() {
     );
     assert!(!unknown.contains("held, likely by kswapd0"), "{unknown}");
     assert!(!unknown.contains("possibly java[3155]"), "a CPU in user mode holds no spinlock");
+    // Those who hold the other mmap_sems all spin for it: one cause, told once.
+    let end =
+        "101 tasks wait for zone->lru_lock (zone Normal of node 0), whose holder is not known";
+    assert!(unknown.contains(end), "{unknown}");
+    assert!(!unknown.contains("40 tasks wait for mmap_sem"), "{unknown}");
     assert!(unknown.contains("94 tasks are in uninterruptible sleep"), "{unknown}");
     // kswapd0 took it and has not given it back.
     let found = verdict("--demo=seed-found");

@@ -73,12 +73,13 @@ impl Source for Opened {
         let system = self.session.system();
         let release = system.utsname.as_ref().map(|name| name.release.clone());
         Ok(Overview {
-            file: match self.session.synthetic() {
-                Some(_) => format!("{}, SYNTHETIC", self.name),
-                None => self.name.clone(),
-            },
+            file: self.name.clone(),
             format: format!("{container} {}", packed.join("+")).trim().to_owned(),
-            release: release.unwrap_or_default(),
+            // With what always finds room.
+            release: match self.session.synthetic() {
+                Some(_) => format!("SYNTHETIC {}", release.unwrap_or_default()),
+                None => release.unwrap_or_default(),
+            },
             cpus: Some(self.session.cpus().online()),
             uptime: system.uptime.clone().ok(),
             panic: system.panic.clone(),
