@@ -191,6 +191,28 @@ fn the_ticket_loop_disassembles() {
 }
 
 #[test]
+fn machine_code_is_shown_with_the_lines_that_it_comes_from() {
+    let header = "arch/x86/include/asm/spinlock.h: 70";
+    let code = exec("dis -l _spin_lock_irq");
+    let (entry, ticket_loop) = code.split_once(header).unwrap();
+    assert!(entry.starts_with("kernel/spinlock.c: 70\n") && entry.contains("cli"), "{code}");
+    assert!(ticket_loop.contains("lock xadd %eax,(%rdi)"), "{code}");
+    let one = exec("dis -l ffffffff8152a238");
+    assert!(one.starts_with(header) && one.lines().count() == 2, "{one}");
+    let up_to = exec("dis -rl ffffffff8152a238");
+    assert!(up_to.lines().last().unwrap().contains("<_spin_lock_irq+40>"), "{up_to}");
+    // The source is not part of the program, and that is said.
+    assert_eq!(exec("l _spin_lock_irq").trim(), "kernel/spinlock.c:70");
+    let listed = Command::new(env!("CARGO_BIN_EXE_hangscope"))
+        .args(["exec", "--demo=seed", "-c", "l kernel/sched.c:5678"])
+        .output()
+        .unwrap();
+    let message = String::from_utf8(listed.stderr).unwrap();
+    assert_eq!(listed.status.code(), Some(1));
+    assert!(message.contains("kernel/sched.c is not at hand"), "{message}");
+}
+
+#[test]
 fn sys_set_and_the_log_say_what_happened_and_that_it_is_synthetic() {
     let sys = words(&exec("sys"));
     for shown in

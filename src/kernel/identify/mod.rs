@@ -465,7 +465,7 @@ impl fmt::Display for SlabObject {
 }
 
 impl fmt::Display for Identity {
-    /// One sentence without its full stop: "the task_struct of java[30413]+0x10".
+    /// One sentence without its full stop: "the task_struct of `java[30413]`+0x10".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.what {
             What::Symbol(place) if place.code => write!(f, "code: {place}"),
