@@ -190,6 +190,17 @@ fn reading_an_object_as_something_else_is_warned_of() {
 }
 
 #[test]
+fn data_shown_as_machine_code_is_called_data() {
+    let data = exec("dis ffff88ca4132b000");
+    let warning = "warning: 0xffff88ca4132b000 is the task_struct of mm-holder[142], no code\n";
+    assert!(data.starts_with(warning), "{data}");
+    assert!(exec("dis init_task").starts_with("warning: "));
+    for code in ["dis mutex_lock", "dis actor_fn 3", "dis asm_exc_page_fault 2"] {
+        assert!(!exec(code).contains("warning"), "{code}");
+    }
+}
+
+#[test]
 fn any_address_is_told_what_it_is() {
     let told = exec_json("kmem ffff88ca4132b010 schedule ffff88ca410616f0");
     let rows = told["rows"].as_array().unwrap();

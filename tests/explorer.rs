@@ -135,6 +135,9 @@ fn a_task_read_as_an_mm_is_warned_of_on_the_screen() {
     explorer.until_shown("is the task_struct of mm-holder[142], not a mm_struct");
     explorer.press("w");
     explorer.until_shown("CACHE: ffff88ca411b9800  task_struct");
+    // A command says it too.
+    explorer.press(":struct mm_struct.mmap_lock 0xffff88ca4132b000\r");
+    explorer.until_shown("warning: 0xffff88ca4132b000 is the task_struct of mm-holder[142]");
     explorer.press("q");
     assert_eq!(explorer.end(), 0);
 }

@@ -68,6 +68,7 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
     }
     let lines = disassembly.lines(wanted.radix);
     let mut answer = Answer { notes, ..Document::Table(disassembly.table(lines)).into() };
+    answer.warnings.extend(console.session.doubt_code(at).filter(|_| !wanted.user));
     if let Some(fault) = &code.cut {
         answer.notes.push(format!("nothing more: {fault}"));
     }

@@ -88,6 +88,25 @@ pub(super) fn type_of(cache: &Cache) -> Option<&'static str> {
 }
 
 impl Session {
+    /// A warning, a sentence without its full stop, when what lies at `at` is known to be no
+    /// machine code of the kernel.
+    #[must_use]
+    pub fn doubt_code(&self, at: VirtAddr) -> Option<String> {
+        if at < super::USER_END {
+            return None;
+        }
+        let found = self.identify(at, None);
+        let code = match &found.what {
+            What::Symbol(_) => self.symbolize(at).is_some_and(|symbol| symbol.symbol.is_text()),
+            // Trampolines and BPF programs lie in areas of their own.
+            What::Module(_) | What::Vmalloc | What::Mapped | What::Nothing(_) | What::User(_) => {
+                true
+            }
+            _ => false,
+        };
+        (!code).then(|| format!("{at} is {found}, no code"))
+    }
+
     /// A warning, a sentence without its full stop, when what lies at `at` is known not to be a
     /// `ty`.
     #[must_use]

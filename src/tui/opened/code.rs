@@ -21,7 +21,8 @@ pub(super) fn view(opened: &Opened, at: VirtAddr) -> Answer<CodeView> {
         }
         None => {
             let code = Code::some(session.memory(), at, SOME);
-            (code.map_err(|fault| fault.to_string())?, at.to_string())
+            let title = session.doubt_code(at).unwrap_or_else(|| at.to_string());
+            (code.map_err(|fault| fault.to_string())?, title)
         }
     };
     let disassembly = Disassembly::of(&code, session.symbols()).with_origins(session);

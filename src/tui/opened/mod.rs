@@ -188,7 +188,9 @@ impl Source for Opened {
         };
         *lasting() = console.lasting();
         let line = |line: crate::present::Line| (line.text, line.link.map(|link| self.place(link)));
-        let mut lines: Vec<_> = answer.document.text().into_iter().map(line).collect();
+        let warnings =
+            answer.warnings.into_iter().map(|warning| format!("warning: {warning}").into());
+        let mut lines: Vec<_> = warnings.chain(answer.document.text()).map(line).collect();
         lines.extend(answer.notes.into_iter().map(|note| (format!("note: {note}"), None)));
         Ok(Output { lines })
     }
