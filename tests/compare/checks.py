@@ -113,7 +113,10 @@ def running(dump, program):
 
 
 def names(dump, program):
-    """The names of frames as crash gives them, where both have the same pc."""
+    """The names of frames as crash gives them, where both have the same pc.
+
+    The symbol table of a vmlinux has do_execveat_common.isra.0, as kallsyms has: crash cuts that off.
+    """
     rows = {address(row["task"]): row for row in program.rows(dump, "foreach bt")}
     compared = 0
     for task, frames in reference.crash_stacks(dump.golden("foreach-bt.txt")).items():
@@ -121,7 +124,7 @@ def names(dump, program):
         for pc, name in frames:
             if name and pc in ours:
                 compared += 1
-                if ours[pc] != name:
+                if ours[pc] != name and re.sub(r"\.isra\.\d+$", "", ours[pc] or "") != name:
                     yield f"pid {rows[task]['pid']}: {pc:x} is in {name}, not {ours[pc]}"
     return f"{compared} frames named as crash names them"
 
@@ -429,23 +432,28 @@ def identity_differs(want, row):
     return None
 
 
-def same_lines(dump, program, command, golden):
-    expected = [line for line in dump.golden(golden).splitlines() if line.strip()]
-    got = [line for line in program.text(dump, command).splitlines() if line.strip()]
-    for want, have in itertools.zip_longest(expected, got):
-        if want != have:
+def slabs(dump, program):
+    """The table of slab caches as crash has it (golden/kmem-s.txt).
+
+    Where a CPU was stopped in the middle of freeing, crash counted one object more than drgn and we.
+    """
+    expected = [line.split() for line in dump.golden("kmem-s.txt").splitlines() if line.strip()]
+    got = [line.split() for line in program.text(dump, "kmem -s").splitlines() if line.strip()]
+    for want, have in itertools.zip_longest(expected, got, fillvalue=[]):
+        allocated = [int(line[2]) if line[2:] and line[2].isdigit() else 0 for line in (want, have)]
+        if want[:2] + want[3:] != have[:2] + have[3:] or abs(allocated[0] - allocated[1]) > 1:
             yield f"{want!r}, not {have!r}"
     return f"{len(expected)} lines"
 
 
-def slabs(dump, program):
-    """The table of slab caches as crash has it (golden/kmem-s.txt)."""
-    return (yield from same_lines(dump, program, "kmem -s", "kmem-s.txt"))
-
-
 def memory(dump, program):
     """What memory is used for as crash has it (golden/kmem-i.txt)."""
-    return (yield from same_lines(dump, program, "kmem -i", "kmem-i.txt"))
+    expected = [line for line in dump.golden("kmem-i.txt").splitlines() if line.strip()]
+    got = [line for line in program.text(dump, "kmem -i").splitlines() if line.strip()]
+    for want, have in itertools.zip_longest(expected, got):
+        if want != have:
+            yield f"{want!r}, not {have!r}"
+    return f"{len(expected)} lines"
 
 
 def expressions(dump, program):
@@ -460,9 +468,14 @@ def expressions(dump, program):
 
 
 def marked(lines):
-    """The members of `struct -o` that tell their offset, and the size."""
-    found = [re.fullmatch(r" *\[(\d+)\] *(.*)", line) for line in lines]
-    members = [(int(member[1]), member[2].replace("[0];", "[];")) for member in found if member]
+    """The members of `struct -o` that tell their offset, and the size.
+
+    In a member whose type has no name crash tells those of outer members of the same name: not taken.
+    """
+    found = [member for line in lines if (member := re.fullmatch(r" *\[(\d+)\]( *)(.*)", line))]
+    outer = {(member[1], member[3]) for member in found if len(member[2]) == 1}
+    found = [member for member in found if len(member[2]) == 1 or (member[1], member[3]) not in outer]
+    members = [(int(member[1]), flat(member[3]).replace("[0];", "[];")) for member in found]
     return [*members, next((line for line in lines if line.startswith("SIZE")), None)]
 
 
