@@ -1,6 +1,6 @@
 #!/bin/bash
 # reference.sh WORK KERNEL OUT DUMP: what crash and drgn say about one dump, into OUT/golden/
-#   ps.txt foreach-bt.txt log.txt mod.txt kmem-s.txt kmem-i.txt structs.txt (crash), drgn.jsonl (golden.py), addresses.jsonl (addresses.py),
+#   ps.txt foreach-bt.txt log.txt mod.txt kmem-s.txt kmem-i.txt structs.txt (crash), drgn.jsonl (golden.py), addresses.jsonl (addresses.py), slabs.jsonl (slabs.py),
 #   locals.jsonl (locals.py), expressions.jsonl (expressions.py)
 # crash comes out of WORK/root-forky, drgn out of WORK/venv.
 set -euo pipefail
@@ -24,6 +24,8 @@ timeout 600 "$work/venv/bin/drgn" -q -c "$dump" -s "$(realpath "$kernel/vmlinux"
 	"$here/golden.py" > "$out/golden/drgn.jsonl" < /dev/null
 timeout 600 "$work/venv/bin/drgn" -q -c "$dump" -s "$(realpath "$kernel/vmlinux")" \
 	"$here/../compare/addresses.py" > "$out/golden/addresses.jsonl" < /dev/null
+timeout 600 "$work/venv/bin/drgn" -q -c "$dump" -s "$(realpath "$kernel/vmlinux")" \
+	"$here/../compare/slabs.py" > "$out/golden/slabs.jsonl" < /dev/null
 timeout 600 "$work/venv/bin/drgn" -q -c "$dump" -s "$(realpath "$kernel/vmlinux")" -s "$kernel/tangle.ko" \
 	"$here/../compare/locals.py" > "$out/golden/locals.jsonl" < /dev/null
 timeout 600 "$work/venv/bin/drgn" -q -c "$dump" -s "$(realpath "$kernel/vmlinux")" \
