@@ -57,9 +57,11 @@ const RWSEM_READER_OWNED: u64 = 1;
 /// A count of readers beyond this is damage: there are not that many tasks.
 const READERS_LIMIT: u64 = 1 << 22;
 
-/// `_Q_PENDING_VAL`, `_Q_TAIL_CPU_OFFSET` of a qspinlock's word (fewer than 16,384 CPUs).
-const QSPIN_PENDING: u32 = 1 << 8;
-const QSPIN_TAIL_CPU_SHIFT: u32 = 18;
+/// `_Q_PENDING_VAL` of a qspinlock's word.
+pub(super) const QSPIN_PENDING: u32 = 1 << 8;
+/// `_Q_TAIL_CPU_OFFSET`; the CPU's number plus one. x86 has at most 8192 CPUs, so the layout for
+/// fewer than 16,384 holds.
+pub(super) const QSPIN_TAIL_CPU_SHIFT: u32 = 18;
 /// `_QW_LOCKED`, `_QW_WAITING`, `_QR_SHIFT` of a qrwlock's count.
 const QRW_WRITER: u32 = 0xff;
 const QRW_WAITING: u32 = 0x100;

@@ -7,6 +7,7 @@
 //! qrwlock has such a queue inside, whose first spins on the word. Sources:
 //! `include/asm-generic/qspinlock_types.h`, `kernel/locking/{qspinlock,qrwlock,mcs_spinlock}`.
 
+use super::decode::{QSPIN_PENDING, QSPIN_TAIL_CPU_SHIFT};
 use super::scene::Scene;
 use super::stack::Code;
 use super::ticket::Tickets;
@@ -17,12 +18,8 @@ use std::collections::HashMap;
 
 /// MCS nodes of one CPU: task, soft interrupt, interrupt, NMI.
 const NODES: u64 = 4;
-/// `_Q_PENDING_VAL`
-const PENDING: u32 = 1 << 8;
-/// `_Q_TAIL_IDX_OFFSET`; x86 has at most 8192 CPUs, so the layout for fewer than 16,384 holds.
+/// `_Q_TAIL_IDX_OFFSET`
 const TAIL_INDEX_SHIFT: u32 = 16;
-/// `_Q_TAIL_CPU_OFFSET`; the CPU's number plus one.
-const TAIL_CPU_SHIFT: u32 = 18;
 
 /// At most so many tickets that nobody has are listed.
 const MISSING: u32 = 64;
@@ -178,7 +175,7 @@ fn in_order(
         match (queue, &value) {
             // Whoever is not in the queue spins on the word, before all others.
             (None, Ok(value))
-                if kind == LockKind::Rwlock && spinner.on_word || value & PENDING != 0 =>
+                if kind == LockKind::Rwlock && spinner.on_word || value & QSPIN_PENDING != 0 =>
             {
                 Some(0)
             }
@@ -234,7 +231,7 @@ impl Nodes {
     /// The CPUs in the queue of a lock whose word is `value`, first in line first. `spinning` are
     /// the CPUs known to spin for it: a node that one of them does not use may hold an old `next`.
     fn line(&self, scene: &Scene<'_>, value: u32, spinning: &[u32]) -> Vec<u32> {
-        let Some(tail) = (value >> TAIL_CPU_SHIFT).checked_sub(1) else { return Vec::new() };
+        let Some(tail) = (value >> QSPIN_TAIL_CPU_SHIFT).checked_sub(1) else { return Vec::new() };
         let index = u64::from(value >> TAIL_INDEX_SHIFT) % NODES;
         let Some(mut node) = self.of_cpu(scene, tail, index) else { return Vec::new() };
         let mut line = vec![tail];

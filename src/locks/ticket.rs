@@ -9,8 +9,8 @@
 use super::StateValue;
 use super::decode::Decoded;
 use crate::debuginfo::{Tag, Types};
-use crate::unwind::flow::Function;
-use crate::unwind::{Register, Registers};
+use crate::unwind::Registers;
+use crate::unwind::flow::{Function, general_register};
 use iced_x86::{Instruction, Mnemonic, OpKind, Register as Iced};
 
 /// More tickets than this are not out at once: no machine has so many CPUs.
@@ -128,7 +128,7 @@ impl Tickets {
         })?;
         let (first, second) = (compare.op0_register(), compare.op1_register());
         let own = if overlap(first, served) { second } else { first };
-        let value = registers.get(general(own)?)?;
+        let value = registers.get(general_register(own)?)?;
         let value = if is_high_byte(own) { value >> 8 } else { value };
         u32::try_from(value & u64::from(self.mask())).ok()
     }
@@ -145,27 +145,12 @@ fn is_high_byte(register: Iced) -> bool {
     matches!(register, Iced::AH | Iced::BH | Iced::CH | Iced::DH)
 }
 
-fn general(register: Iced) -> Option<Register> {
-    Some(match register.full_register() {
-        Iced::RAX => Register::Rax,
-        Iced::RBX => Register::Rbx,
-        Iced::RCX => Register::Rcx,
-        Iced::RDX => Register::Rdx,
-        Iced::RSI => Register::Rsi,
-        Iced::RDI => Register::Rdi,
-        Iced::R8 => Register::R8,
-        Iced::R9 => Register::R9,
-        Iced::R10 => Register::R10,
-        Iced::R11 => Register::R11,
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::dump::VirtAddr;
     use crate::kernel::testing::TypeTable;
+    use crate::unwind::Register;
     use iced_x86::code_asm::*;
 
     const WIDE: Tickets = Tickets { bits: 16, step: 1 };

@@ -23,6 +23,7 @@ mod summary;
 mod value;
 
 pub use state::{State, Taken, When};
+pub use step::general_register;
 pub use value::{Base, Slot, Value};
 
 use crate::dump::VirtAddr;

@@ -57,7 +57,7 @@ pub(super) fn branches(instruction: &Instruction, state: &State) -> (Option<Stat
 pub(super) fn step(instruction: &Instruction, state: &mut State, effects: &dyn Effects) -> bool {
     let ip = instruction.ip();
     let operands = [instruction.op0_register(), instruction.op1_register(), Iced::RAX];
-    let written = operands.map(|register| full(register).unwrap_or(Register::Rax));
+    let written = operands.map(|register| general_register(register).unwrap_or(Register::Rax));
     state.forget_made_by(ip, &written);
     match instruction.flow_control() {
         FlowControl::Next => {}
@@ -76,7 +76,7 @@ pub(super) fn step(instruction: &Instruction, state: &mut State, effects: &dyn E
     match instruction.mnemonic() {
         Mnemonic::Nop | Mnemonic::Endbr64 => {}
         Mnemonic::Mov if instruction.op0_kind() == OpKind::Register => {
-            match (full(first), narrow_result(first)) {
+            match (general_register(first), narrow_result(first)) {
                 (Some(to), narrow) => {
                     let slot = Slot::Register(to);
                     let value = match source(instruction, 1, state, slot) {
@@ -91,7 +91,7 @@ pub(super) fn step(instruction: &Instruction, state: &mut State, effects: &dyn E
             }
         }
         Mnemonic::Mov if instruction.op0_kind() == OpKind::Memory => store(instruction, state),
-        Mnemonic::Lea => match full(first) {
+        Mnemonic::Lea => match general_register(first) {
             Some(to) if !narrow_result(first) => {
                 let value = address(instruction, state);
                 state.set(to, value.unwrap_or_else(|| Value::made(ip, Slot::Register(to))));
@@ -102,8 +102,8 @@ pub(super) fn step(instruction: &Instruction, state: &mut State, effects: &dyn E
             let value = source(instruction, 0, state, Slot::Stack(0));
             push(state, ip, value);
         }
-        Mnemonic::Pop if full(first).is_some() => {
-            if let Some(to) = full(first) {
+        Mnemonic::Pop if general_register(first).is_some() => {
+            if let Some(to) = general_register(first) {
                 let popped = state
                     .register(Register::Rsp)
                     .and_then(Value::on_stack)
@@ -120,7 +120,7 @@ pub(super) fn step(instruction: &Instruction, state: &mut State, effects: &dyn E
             let bytes = immediate(instruction).unwrap_or(0);
             let bytes =
                 if instruction.mnemonic() == Mnemonic::Sub { bytes.wrapping_neg() } else { bytes };
-            match full(first) {
+            match general_register(first) {
                 Some(to) if instruction.op0_kind() == OpKind::Register && !narrow_result(first) => {
                     if let Some(value) = state.register(to).map(|value| value.plus(bytes)) {
                         state.set(to, value);
@@ -130,34 +130,37 @@ pub(super) fn step(instruction: &Instruction, state: &mut State, effects: &dyn E
             }
             state.tested = None;
         }
-        Mnemonic::Xor | Mnemonic::Sub if first == second && full(first).is_some() => {
-            if let Some(to) = full(first) {
+        Mnemonic::Xor | Mnemonic::Sub if first == second && general_register(first).is_some() => {
+            if let Some(to) = general_register(first) {
                 state.set(to, Value::number(0));
             }
             state.tested = None;
         }
         Mnemonic::Test if instruction.op0_kind() == OpKind::Register && first == second => {
-            state.tested = full(first).and_then(|register| state.register(register)).cloned();
+            state.tested =
+                general_register(first).and_then(|register| state.register(register)).cloned();
         }
         Mnemonic::Cmp if instruction.op0_kind() == OpKind::Register => {
             let number = immediate(instruction);
-            let value = full(first).and_then(|register| state.register(register));
+            let value = general_register(first).and_then(|register| state.register(register));
             state.tested =
                 number.zip(value).map(|(number, value)| value.plus(number.wrapping_neg()));
         }
         // As good as the value that was tested: zero if it is. A byte is what `bool` is returned in.
-        Mnemonic::Setne if full(first).is_some() && state.tested.is_some() => {
-            if let (Some(to), Some(tested)) = (full(first), state.tested.clone()) {
+        Mnemonic::Setne if general_register(first).is_some() && state.tested.is_some() => {
+            if let (Some(to), Some(tested)) = (general_register(first), state.tested.clone()) {
                 state.set(to, tested);
             }
         }
         Mnemonic::Movzx
             if instruction.op1_kind() == OpKind::Register
-                && full(first).is_some()
-                && full(second).and_then(|from| state.register(from)).is_some_and(is_small) =>
+                && general_register(first).is_some()
+                && general_register(second)
+                    .and_then(|from| state.register(from))
+                    .is_some_and(is_small) =>
         {
-            let value = full(second).and_then(|from| state.register(from)).cloned();
-            if let Some((to, value)) = full(first).zip(value) {
+            let value = general_register(second).and_then(|from| state.register(from)).cloned();
+            if let Some((to, value)) = general_register(first).zip(value) {
                 state.set(to, value);
             }
         }
@@ -203,7 +206,7 @@ fn count(instruction: &Instruction, state: &mut State, effects: &dyn Effects) {
         (Mnemonic::Dec, _) | (Mnemonic::Sub, Some(1)) | (Mnemonic::Add, Some(-1)) => -1,
         _ => return,
     };
-    let counter = full(instruction.memory_base())
+    let counter = general_register(instruction.memory_base())
         .filter(|_| counts(instruction))
         .and_then(|register| state.register(register));
     let Some(Value { base: Base::Loaded { from, .. }, offset: 0 }) = counter else { return };
@@ -311,7 +314,8 @@ pub(super) fn called(
 }
 
 /// The 64-bit register that a register is part of, if it is one of the general ones.
-fn full(register: Iced) -> Option<Register> {
+#[must_use]
+pub fn general_register(register: Iced) -> Option<Register> {
     Some(match register.full_register() {
         Iced::RAX => Register::Rax,
         Iced::RCX => Register::Rcx,
@@ -371,7 +375,7 @@ fn source(instruction: &Instruction, operand: u32, state: &State, slot: Slot) ->
             if register.size() < 4 {
                 return None;
             }
-            state.register(full(register)?).cloned()
+            state.register(general_register(register)?).cloned()
         }
         OpKind::Memory => {
             if instruction.memory_size().size() != 8 {
@@ -399,7 +403,7 @@ pub(super) fn address(instruction: &Instruction, state: &State) -> Option<Value>
         Iced::GS if absolute => Some(Value { base: Base::PerCpu, offset: displacement }),
         Iced::GS | Iced::FS => None,
         _ if absolute => Some(Value::number(displacement)),
-        _ => Some(state.register(full(instruction.memory_base())?)?.plus(displacement)),
+        _ => Some(state.register(general_register(instruction.memory_base())?)?.plus(displacement)),
     }
 }
 
@@ -458,7 +462,7 @@ fn forget_written(instruction: &Instruction, state: &mut State) {
         }
     }
     for used in info.used_registers() {
-        if let (true, Some(register)) = (writes(used.access()), full(used.register())) {
+        if let (true, Some(register)) = (writes(used.access()), general_register(used.register())) {
             state.set(register, Value::made(ip, Slot::Register(register)));
         }
     }
