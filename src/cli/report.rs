@@ -5,7 +5,9 @@ use super::json::Json;
 use super::output::{self, Failure, Style};
 use super::source;
 use crate::kernel::Session;
-use crate::locks::{self, Confidence, Cycle, Holder, Lock, LockGraph, StateValue, TaskRef, Waiter};
+use crate::locks::{
+    self, Confidence, Cycle, Holder, Lock, LockGraph, Spot, StateValue, TaskRef, Waiter, Why,
+};
 use crate::present::span;
 use std::io::{self, Write};
 
@@ -126,7 +128,7 @@ fn write_holder<W: Write>(json: &mut Json<W>, holder: &Holder) -> io::Result<()>
         write_task(json, &holder.task)?;
         json.key("mode")?.text(holder.mode.name())?;
         json.key("confidence")?.text(holder.confidence.name())?;
-        json.key("why")?.text(&holder.why)
+        write_why(json, &holder.why)
     })
 }
 
@@ -139,7 +141,34 @@ fn write_waiter<W: Write>(json: &mut Json<W>, waiter: &Waiter) -> io::Result<()>
         let since = waiter.since.map(|since| since.as_millis());
         json.key("since_ms")?.maybe(since, |json, ms| json.plain(ms))?;
         json.key("confidence")?.text(waiter.confidence.name())?;
-        json.key("why")?.text(&waiter.why)
+        write_why(json, &waiter.why)
+    })
+}
+
+/// The reason as a sentence, and piece by piece with where each can be seen.
+fn write_why<W: Write>(json: &mut Json<W>, why: &Why) -> io::Result<()> {
+    json.key("why")?.text(&why.to_string())?;
+    json.key("evidence")?.list(why.evidence(), |json, piece| {
+        json.object(|json| {
+            json.key("says")?.text(&piece.says)?;
+            let (place, at) = match &piece.spot {
+                None => return json.key("place")?.null(),
+                Some(Spot::Frame { task, number }) => {
+                    json.key("place")?.text("frame")?;
+                    json.key("task")?.address(*task)?;
+                    return json.key("frame")?.plain(number);
+                }
+                Some(Spot::Object { ty, at }) => {
+                    json.key("type")?.text(ty)?;
+                    ("object", at)
+                }
+                Some(Spot::Code(at)) => ("code", at),
+                Some(Spot::Member(at)) => ("member", at),
+                Some(Spot::Word(at)) => ("word", at),
+            };
+            json.key("place")?.text(place)?;
+            json.key("address")?.address(*at)
+        })
     })
 }
 
@@ -405,7 +434,7 @@ mod tests {
                 task: holder,
                 mode: Mode::Excl,
                 confidence: Confidence::Certain,
-                why: "its owner field".to_owned(),
+                why: "its owner field".into(),
             }],
             waiters: vec![Waiter {
                 task: waiter,
@@ -415,7 +444,7 @@ mod tests {
                 in_interrupt: false,
                 since: Some(Duration::from_secs(412)),
                 confidence: Confidence::Certain,
-                why: "on its wait_list".to_owned(),
+                why: "on its wait_list".into(),
             }],
             doubts: Vec::new(),
             readers: None,

@@ -114,9 +114,9 @@ fn lock(scene: &Scene<'_>, names: &Names<'_>, found: &Found) -> Lock {
             let task = task_ref(scene.task_at(recorded.task)?);
             let Recorded { mode, confidence, why, .. } = recorded;
             Some(if boosts(scene, found) {
-                let why = format!(
-                    "{why}; RCU made it the owner, to lend it the priority of those who wait for the \
-                     end of what it reads"
+                let why = why.then(
+                    "RCU made it the owner, to lend it the priority of those who wait for the end of \
+                     what it reads",
                 );
                 Holder { task, mode, confidence: Confidence::Likely, why }
             } else {
@@ -170,7 +170,7 @@ fn boosts(scene: &Scene<'_>, found: &Found) -> bool {
 
 /// Why a recorded holder is not there any more, if it is not.
 fn exited(scene: &Scene<'_>, found: &Found, recorded: &Recorded) -> Option<String> {
-    let record = recorded.why.replace("this task", "a task");
+    let record = recorded.why.to_string().replace("this task", "a task");
     let Some(task) = scene.task_at(recorded.task) else {
         return Some(format!(
             "{record}, but no task lives at {}: the holder has exited",
@@ -228,7 +228,8 @@ fn add_evidence(scene: &Scene<'_>, code: &Code<'_>, locks: &mut [Lock]) {
             match lock.holders.iter_mut().find(|holder| holder.task == task) {
                 Some(known) => {
                     known.confidence = known.confidence.min(confidence);
-                    known.why = format!("{}; {}", found.why, known.why);
+                    let recorded = std::mem::take(&mut known.why);
+                    known.why = found.why.clone().join(recorded);
                 }
                 None => lock.holders.push(Holder {
                     task,

@@ -5,7 +5,7 @@
 
 use super::scene::Scene;
 use super::stack::{Code, Stack};
-use super::{Confidence, api};
+use super::{Confidence, Spot, Why, api};
 use crate::unwind::Register;
 use crate::unwind::flow::Value;
 
@@ -15,8 +15,8 @@ pub(super) struct Asked {
     pub(super) value: u64,
     /// Whether memory was read for it that may have changed since.
     reread: bool,
-    /// How we know, in words.
-    pub(super) why: String,
+    /// How we know.
+    pub(super) why: Why,
 }
 
 impl Asked {
@@ -43,7 +43,8 @@ pub(super) fn argument(
     (innermost..innermost + count).rev().find_map(|frame| {
         let found = stack.concrete(frame, &Value::entry(Register::Rdi))?;
         let function = functions.get(frame)?;
-        let why = format!("frame #{frame} {function} was called with {:#x}", found.value);
+        let says = format!("its frame #{frame} {function} was called with {:#x}", found.value);
+        let why = Why::new(says).at(Spot::Frame { task: task.at, number: frame });
         Some(Asked { value: found.value, reread: found.reread, why })
     })
 }

@@ -9,7 +9,7 @@ use super::layout::enumerator_value;
 use super::older;
 use super::ring::Ring;
 use super::ticket::Tickets;
-use super::{Confidence, LockKind, Mode, StateValue};
+use super::{Confidence, LockKind, Mode, Spot, StateValue, Why};
 use crate::debuginfo::{Kind, Tag, Type, TypeError};
 use crate::dump::VirtAddr;
 use crate::kernel::Session;
@@ -22,7 +22,7 @@ pub(super) struct Recorded {
     pub(super) task: VirtAddr,
     pub(super) mode: Mode,
     pub(super) confidence: Confidence,
-    pub(super) why: String,
+    pub(super) why: Why,
 }
 
 /// A lock's state.
@@ -152,7 +152,8 @@ fn rt_mutex(lock: &Object<'_>) -> Result<Decoded, ObjectError> {
             task,
             mode: Mode::Excl,
             confidence: Confidence::Certain,
-            why: format!("rt_mutex owner = {owner:#x} is this task"),
+            why: Why::new(format!("rt_mutex owner = {owner:#x} is this task"))
+                .at(Spot::Member(lock.member("owner")?.at())),
         });
     }
     Ok(decoded)
@@ -317,6 +318,7 @@ fn mutex(lock: &Object<'_>) -> Result<Decoded, ObjectError> {
     } else {
         format!("mutex.owner = {owner:#x} is this task")
     };
+    let why = Why::new(why).at(Spot::Member(member.at()));
     decoded.holders.push(Recorded { task, mode: Mode::Excl, confidence: Confidence::Certain, why });
     Ok(decoded)
 }
@@ -360,9 +362,10 @@ fn rwsem(lock: &Object<'_>) -> Result<Decoded, ObjectError> {
                 task,
                 mode: Mode::Write,
                 confidence: Confidence::Certain,
-                why: format!(
+                why: Why::new(format!(
                     "count {count:#x} has the writer bit, owner = {owner:#x} is this task"
-                ),
+                ))
+                .at(Spot::Member(owner_member.at())),
             });
         }
         return Ok(decoded);
@@ -377,9 +380,10 @@ fn rwsem(lock: &Object<'_>) -> Result<Decoded, ObjectError> {
             task,
             mode: Mode::Read,
             confidence: Confidence::Possible,
-            why: format!(
+            why: Why::new(format!(
                 "owner = {owner:#x} names the last task that took it for reading, which may have released it since"
-            ),
+            ))
+            .at(Spot::Member(owner_member.at())),
         });
     }
     Ok(decoded)
@@ -406,7 +410,8 @@ fn semaphore(lock: &Object<'_>) -> Result<Decoded, ObjectError> {
                 task,
                 mode: Mode::Excl,
                 confidence: Confidence::Possible,
-                why: "last_holder names the last task that took a permit, which may have given it back since".to_owned(),
+                why: Why::new("last_holder names the last task that took a permit, which may have given it back since")
+                    .at(Spot::Member(last.at())),
             });
         }
     }

@@ -10,8 +10,9 @@
 
 use super::evidence::Held;
 use super::scene::Scene;
-use super::{Confidence, Holder, Lock, LockKind, Mode};
+use super::{Confidence, Holder, Lock, LockKind, Mode, Spot, Why};
 use crate::dump::VirtAddr;
+use crate::kernel::Task;
 use crate::unwind::{FrameKind, Trace};
 use std::collections::{BTreeMap, HashSet};
 
@@ -92,11 +93,16 @@ pub(super) fn add(scene: &Scene<'_>, lock: &mut Lock, spinning: &HashSet<VirtAdd
             _ => "is in the kernel".to_owned(),
         };
         lock.holders.retain(|holder| holder.task.at != task.at);
+        let runs = Why::new(format!("it runs on CPU {cpu} and {count}"));
         lock.holders.push(Holder {
             task: super::analysis::task_ref(task),
             mode,
             confidence,
-            why: format!("it runs on CPU {cpu} and {count}; {}", struck_out(&struck)),
+            why: match preempt_count_at(scene, task) {
+                Some(at) if counts => runs.at(Spot::Word(at)),
+                _ => runs,
+            }
+            .then(struck_out(&struck)),
         });
     }
 }
@@ -140,19 +146,23 @@ fn interrupted(scene: &Scene<'_>, at: VirtAddr) -> bool {
 /// The preemption count of a running task's CPU: per-CPU since 3.13 (in `pcpu_hot` from 6.2 to
 /// 6.14).
 fn preempt_count(scene: &Scene<'_>, index: usize) -> Option<u32> {
+    let at = preempt_count_at(scene, scene.tasks.get(index)?)?;
+    scene.session.memory().read_u32(at).ok()
+}
+
+fn preempt_count_at(scene: &Scene<'_>, task: &Task) -> Option<VirtAddr> {
     let session = scene.session;
-    let number = scene.tasks.get(index)?.cpu.as_ref().ok().copied()?;
+    let number = task.cpu.as_ref().ok().copied()?;
     let cpu = session.cpus().iter().find(|cpu| cpu.number == number)?;
     let symbols = session.symbols();
-    let at = match symbols.address("pcpu_hot") {
+    Some(match symbols.address("pcpu_hot") {
         Some(hot) => {
             let member =
                 session.types().structure("pcpu_hot").ok()?.offset_of("preempt_count").ok()?;
             cpu.per_cpu(hot).plus(member)
         }
         None => cpu.per_cpu(symbols.address("__preempt_count")?),
-    };
-    session.memory().read_u32(at).ok()
+    })
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@
 
 use super::scene::Scene;
 use super::stack::{Code, Stack};
-use super::{LockKind, Mode, api};
+use super::{LockKind, Mode, Spot, Why, api};
 use crate::dump::VirtAddr;
 use crate::unwind::FrameKind;
 use crate::unwind::flow::{Effect, Function, Taken, Value};
@@ -30,8 +30,8 @@ pub(super) struct Held {
     /// Whether it is so on every path to where the task is, and no memory was read for it that
     /// may have changed.
     pub(super) sure: bool,
-    /// How we know, in words.
-    pub(super) why: String,
+    /// How we know.
+    pub(super) why: Why,
 }
 
 /// Every lock that some task's live code took and has not given back.
@@ -89,7 +89,7 @@ fn held_by(scene: &Scene<'_>, code: &Code<'_>, task: usize) -> Vec<Held> {
             let Some(lock) = lock else {
                 let sure =
                     taken.certain() && taken.maybe_given.is_empty() && inner().next().is_none();
-                let why = String::new();
+                let why = Why::default();
                 found.push(Held { task, kind, mode, at: None, sure, why });
                 continue;
             };
@@ -139,7 +139,7 @@ fn words(
     taken: &Taken,
     sure: bool,
     reread: bool,
-) -> String {
+) -> Why {
     let frame = scene.traces.get(task).and_then(|trace| trace.frames.get(index));
     let place = |at: VirtAddr| {
         let found = scene.session.symbolize(at);
@@ -164,9 +164,13 @@ fn words(
     } else {
         "on some paths, and may have released it since"
     };
-    let mut why = format!("its frame #{index} {here} {how} {since}");
+    let mut why = Why::new(format!("its frame #{index} {here}"));
+    if let Some(task) = scene.tasks.get(task) {
+        why = why.at(Spot::Frame { task: task.at, number: index });
+    }
+    why = why.and(how).at(Spot::Code(VirtAddr(taken.call))).and(since);
     if reread {
-        why.push_str("; the lock's address was read anew from memory that may have changed");
+        why = why.then("the lock's address was read anew from memory that may have changed");
     }
     why
 }

@@ -9,7 +9,7 @@ use super::decode::Recorded;
 use super::ring::Ring;
 use super::scene::Scene;
 use super::waiting::{Found, Queued, Waits};
-use super::{Confidence, LockKind, Mode, api};
+use super::{Confidence, LockKind, Mode, Spot, Why, api};
 use crate::debuginfo::{TypeError, Types};
 use crate::dump::VirtAddr;
 use std::collections::HashMap;
@@ -78,9 +78,10 @@ pub(super) fn find(scene: &Scene<'_>, waits: &mut Waits) {
             position: None,
             spinning: false,
             confidence: Confidence::Certain,
-            why: format!(
+            why: Why::new(format!(
                 "its futex_q at {queue}, on its own stack, is queued for this address{how}"
-            ),
+            ))
+            .at(Spot::Object { ty: "futex_q", at: queue }),
         });
     }
     waits.found.extend(found.into_values());
@@ -98,7 +99,10 @@ fn owner_of(scene: &Scene<'_>, layout: &Layout, queue: VirtAddr) -> Option<Recor
         task,
         mode: Mode::Excl,
         confidence: Confidence::Certain,
-        why: format!("the owner of the futex's pi_state at {state} = {owner:#x} is this task"),
+        why: Why::new(format!(
+            "the owner of the futex's pi_state at {state} = {owner:#x} is this task"
+        ))
+        .at(Spot::Object { ty: "futex_pi_state", at: state }),
     })
 }
 

@@ -298,7 +298,7 @@ pub(super) fn roots(graph: &LockGraph, edges: &Edges) -> Vec<(TaskRef, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::locks::{Holder, LockKind, Mode, Waiter};
+    use crate::locks::{Holder, LockKind, Mode, Waiter, Why};
 
     fn task(pid: u32) -> TaskRef {
         TaskRef { pid, at: VirtAddr(u64::from(pid) * 0x1000), comm: format!("t{pid}").into() }
@@ -320,7 +320,7 @@ mod tests {
                     task: task(pid),
                     mode: Mode::Excl,
                     confidence,
-                    why: String::new(),
+                    why: Why::default(),
                 })
                 .collect(),
             waiters: waiters
@@ -333,7 +333,7 @@ mod tests {
                     in_interrupt: false,
                     since: None,
                     confidence: Confidence::Certain,
-                    why: String::new(),
+                    why: Why::default(),
                 })
                 .collect(),
             readers: None,

@@ -11,7 +11,7 @@ use super::layout::{Head, Queue};
 use super::ring::Ring;
 use super::scene::Scene;
 use super::waiting::{Found, Queued, Untied};
-use super::{Confidence, LockKind, Mode};
+use super::{Confidence, LockKind, Mode, Spot, Why};
 use crate::dump::VirtAddr;
 use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
@@ -221,10 +221,11 @@ fn queued(scene: &Scene<'_>, queue: &Queue, members: &[Member]) -> Vec<Queued> {
             position: Some(position),
             spinning: false,
             confidence: Confidence::Certain,
-            why: format!(
+            why: Why::new(format!(
                 "its {} at {}, on its own stack, is number {position} in the lock's list",
                 queue.waiter_ty, member.waiter
-            ),
+            ))
+            .at(Spot::Object { ty: queue.waiter_ty, at: member.waiter }),
         })
         .collect()
 }

@@ -1,7 +1,7 @@
 //! Who holds what, who waits for it, and how we know.
 //!
 //! [`LockGraph`] is plain data: locks with their holders and waiters, each claim with its
-//! confidence and its reason in words; the deadlock cycles; the root blockers. It borrows nothing,
+//! confidence and the evidence for it; the deadlock cycles; the root blockers. It borrows nothing,
 //! so that screens and printers can keep it.
 
 mod analysis;
@@ -31,8 +31,10 @@ mod ticket;
 mod verdict;
 mod wait_queue;
 mod waiting;
+mod why;
 
 pub use analysis::{analyse, analyse_watched};
+pub use why::{Evidence, Spot, Why};
 
 use crate::dump::VirtAddr;
 use std::time::Duration;
@@ -183,8 +185,8 @@ pub struct Holder {
     pub mode: Mode,
     /// How sure it is.
     pub confidence: Confidence,
-    /// How we know, in words.
-    pub why: String,
+    /// How we know.
+    pub why: Why,
 }
 
 /// The claim that a task waits for a lock.
@@ -204,8 +206,8 @@ pub struct Waiter {
     pub since: Option<Duration>,
     /// How sure it is.
     pub confidence: Confidence,
-    /// How we know, in words.
-    pub why: String,
+    /// How we know.
+    pub why: Why,
 }
 
 /// A decoded field of a lock's state.

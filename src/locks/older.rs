@@ -12,7 +12,7 @@
 //! spinlock_types}.h`, `lib/rwsem.c`, `kernel/locking/rwsem-xadd.c`.
 
 use super::decode::{Decoded, Recorded};
-use super::{Confidence, Mode, StateValue};
+use super::{Confidence, Mode, Spot, StateValue, Why};
 use crate::debuginfo::Kind;
 use crate::dump::VirtAddr;
 use crate::object::{Object, ObjectError};
@@ -56,7 +56,7 @@ pub(super) fn mutex(lock: &Object<'_>) -> Result<Decoded, ObjectError> {
     let by_thread_info = is_pointer_to(&member, "thread_info");
     let task = if by_thread_info { member.deref()?.member("task")?.pointer()? } else { owner };
     let of = if by_thread_info { "the thread_info of this task" } else { "this task" };
-    let why = format!("mutex.owner = {owner} is {of}");
+    let why = Why::new(format!("mutex.owner = {owner} is {of}")).at(Spot::Member(member.at()));
     decoded.holders.push(Recorded { task, mode: Mode::Excl, confidence: Confidence::Certain, why });
     Ok(decoded)
 }
@@ -70,7 +70,15 @@ pub(super) fn rwsem(lock: &Object<'_>, listed: usize) -> Result<Decoded, ObjectE
     let active = count & ACTIVE;
     // How many times the bias of a writer or a waiter was taken off.
     let biases = (active.wrapping_sub(count)) >> 32;
-    let owner = lock.member("owner").ok().map(|owner| owner.u64()).transpose()?;
+    let owner_member = lock.member("owner").ok();
+    let owner = owner_member.as_ref().map(|owner| owner.u64()).transpose()?;
+    let owner_named = |says: String| {
+        let why = Why::new(says);
+        match &owner_member {
+            Some(member) => why.at(Spot::Member(member.at())),
+            None => why,
+        }
+    };
     let listed = i64::try_from(listed).unwrap_or(i64::MAX);
     let mut decoded = Decoded {
         state: vec![
@@ -114,10 +122,10 @@ pub(super) fn rwsem(lock: &Object<'_>, listed: usize) -> Result<Decoded, ObjectE
                     task: VirtAddr(owner),
                     mode: Mode::Write,
                     confidence: Confidence::Certain,
-                    why: format!(
+                    why: owner_named(format!(
                         "count {:#x} says that a writer holds it, owner = {owner:#x} is this task",
                         count.cast_unsigned()
-                    ),
+                    )),
                 });
             }
         }
@@ -129,9 +137,9 @@ pub(super) fn rwsem(lock: &Object<'_>, listed: usize) -> Result<Decoded, ObjectE
                     task: VirtAddr(owner & !OWNER_FLAGS),
                     mode: Mode::Read,
                     confidence: Confidence::Possible,
-                    why: format!(
+                    why: owner_named(format!(
                         "owner = {owner:#x} names the last task that took it for reading, which may have released it since"
-                    ),
+                    )),
                 });
             }
         }

@@ -9,7 +9,7 @@
 use super::scene::Scene;
 use super::stack::Code;
 use super::waiting::{Found, Queued, Waits};
-use super::{Confidence, LockKind, Mode, api, asked};
+use super::{Confidence, LockKind, Mode, Spot, Why, api, asked};
 use crate::debuginfo::{TypeError, Types};
 use crate::dump::VirtAddr;
 use crate::kernel::walk;
@@ -94,7 +94,10 @@ pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, waits: &mut Waits) {
             position: place.and_then(|place| u32::try_from(place + 1).ok()),
             spinning: false,
             confidence: Confidence::Certain,
-            why: format!("its pi_blocked_on is the rt_mutex_waiter at {waiter} for this lock"),
+            why: Why::new(format!(
+                "its pi_blocked_on is the rt_mutex_waiter at {waiter} for this lock"
+            ))
+            .at(Spot::Object { ty: "rt_mutex_waiter", at: waiter }),
         });
     }
     if inside(scene.session.types(), LockKind::Rwsem).is_some() {
@@ -159,7 +162,7 @@ fn writers(scene: &Scene<'_>, code: &Code<'_>, found: &mut HashMap<(LockKind, Vi
             position: Some(0),
             spinning: false,
             confidence: asked.confidence(),
-            why: format!("{}; it waits for the readers to leave", asked.why),
+            why: asked.why.then("it waits for the readers to leave"),
         });
     }
     for lock in found.values_mut() {

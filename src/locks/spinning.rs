@@ -60,7 +60,7 @@ pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, waits: &mut Waits) {
             position: None,
             spinning: true,
             confidence: asked.confidence(),
-            why: format!("it spins: {}", asked.why),
+            why: asked.why.and("and spins"),
         };
         let cpu = task.cpu.as_ref().ok().copied();
         let ticket = tickets.and_then(|tickets| ticket(scene, code, tickets, index));
@@ -104,7 +104,8 @@ fn by_ticket(
             let behind = tickets.behind(word, ticket);
             if behind < tickets.out(word) {
                 spinner.queued.position = Some(behind.max(1));
-                spinner.queued.why.push_str(&format!(", with ticket {ticket:#x}"));
+                let why = std::mem::take(&mut spinner.queued.why);
+                spinner.queued.why = why.and(format!("with ticket {ticket:#x}"));
             } else {
                 doubts.push(format!("a ticket {ticket:#x} is not among those that are out"));
             }

@@ -17,7 +17,7 @@ use super::ring::Ring;
 use super::scene::Scene;
 use super::stack::Code;
 use super::waiting::{Found, Queued, Waits};
-use super::{Confidence, LockKind, Mode, api, asked};
+use super::{Confidence, LockKind, Mode, Spot, Why, api, asked};
 use crate::debuginfo::{TypeError, Types};
 use crate::dump::VirtAddr;
 use std::collections::{HashMap, HashSet};
@@ -163,12 +163,13 @@ fn percpu_writer(scene: &Scene<'_>, code: &Code<'_>, index: usize) -> Option<(Vi
     let writer = sem.offset_of("writer.task").ok()?;
     let named = scene.session.memory().read_ptr(at.plus(writer)).ok();
     let task = scene.tasks.get(index)?;
-    let (confidence, record) = if named == Some(task.at) {
-        (Confidence::Certain, ", and the semaphore's writer is this task")
-    } else {
-        (asked.confidence(), "")
-    };
-    let why = format!("{}{record}; it waits for the readers to leave", asked.why);
+    let mut confidence = asked.confidence();
+    let mut why = asked.why;
+    if named == Some(task.at) {
+        confidence = Confidence::Certain;
+        why = why.then("the semaphore's writer is this task").at(Spot::Member(at.plus(writer)));
+    }
+    let why = why.then("it waits for the readers to leave");
     let position = Some(1);
     Some((
         at,
@@ -223,11 +224,20 @@ fn sort(
     members: &[(usize, VirtAddr)],
 ) -> Vec<(LockKind, VirtAddr, Vec<Queued>)> {
     let memory = scene.session.memory();
+    let entry_is = |what: &str, node: &VirtAddr| {
+        let at = node.minus(layout.entry);
+        Why::new(format!("its wait_queue_entry at {at}, on its own stack, {what}"))
+            .at(Spot::Object { ty: "wait_queue_entry", at })
+    };
     for (kind, hashed) in [(LockKind::Bit, &layout.bits), (LockKind::Folio, &layout.folios)] {
         let Some((_, [entry, word, bit])) =
             hashed.as_ref().filter(|(table, _)| table.contains(&head))
         else {
             continue;
+        };
+        let ty = match kind {
+            LockKind::Folio => "wait_page_queue",
+            _ => "wait_bit_queue_entry",
         };
         let mut by_word: HashMap<VirtAddr, Vec<Queued>> = HashMap::new();
         for (task, node) in members {
@@ -247,14 +257,10 @@ fn sort(
                 position: None,
                 spinning: false,
                 confidence: Confidence::Certain,
-                why: format!(
-                    "its {} at {key}, on its own stack, is queued for bit {bit} of {word}",
-                    if kind == LockKind::Folio {
-                        "wait_page_queue"
-                    } else {
-                        "wait_bit_queue_entry"
-                    }
-                ),
+                why: Why::new(format!(
+                    "its {ty} at {key}, on its own stack, is queued for bit {bit} of {word}"
+                ))
+                .at(Spot::Object { ty, at: key }),
             });
         }
         return by_word.into_iter().map(|(word, queue)| (kind, word, queue)).collect();
@@ -270,10 +276,7 @@ fn sort(
                     position: Some(position),
                     spinning: false,
                     confidence: Confidence::Certain,
-                    why: format!(
-                        "its wait_queue_entry at {}, on its own stack, is number {position} in the semaphore's queue",
-                        node.minus(layout.entry)
-                    ),
+                    why: entry_is(&format!("is number {position} in the semaphore's queue"), node),
                 }
             })
             .collect();
@@ -287,10 +290,7 @@ fn sort(
             position: None,
             spinning: false,
             confidence: Confidence::Certain,
-            why: format!(
-                "its wait_queue_entry at {}, on its own stack, is in the queue",
-                node.minus(layout.entry)
-            ),
+            why: entry_is("is in the queue", node),
         })
         .collect();
     vec![(LockKind::Waitqueue, head.minus(layout.head), queue)]

@@ -8,7 +8,7 @@
 use super::decode::Recorded;
 use super::scene::Scene;
 use super::stack::Code;
-use super::{Confidence, LockKind, Mode, futex, listed, pi, spinning, wait_queue};
+use super::{Confidence, LockKind, Mode, Why, futex, listed, pi, spinning, wait_queue};
 use crate::dump::VirtAddr;
 use std::collections::HashSet;
 
@@ -21,7 +21,7 @@ pub(super) struct Queued {
     pub(super) position: Option<u32>,
     pub(super) spinning: bool,
     pub(super) confidence: Confidence,
-    pub(super) why: String,
+    pub(super) why: Why,
 }
 
 /// A lock that tasks were found to wait for.

@@ -126,7 +126,7 @@ pub fn more_like_these(modes: impl Iterator<Item = Mode> + Clone) -> String {
 mod tests {
     use super::*;
     use crate::dump::VirtAddr;
-    use crate::locks::{Holder, LockKind, TaskRef};
+    use crate::locks::{Holder, LockKind, TaskRef, Why};
 
     fn task(pid: u32) -> TaskRef {
         TaskRef { pid, at: VirtAddr(u64::from(pid)), comm: "java".into() }
@@ -141,7 +141,7 @@ mod tests {
             in_interrupt: false,
             since: None,
             confidence: Confidence::Certain,
-            why: String::new(),
+            why: Why::default(),
         }
     }
 
@@ -176,7 +176,7 @@ mod tests {
             task: task(140),
             mode: Mode::Read,
             confidence: Confidence::Likely,
-            why: String::new(),
+            why: Why::default(),
         }];
         lock.blocks = 5;
         assert_eq!(

@@ -585,7 +585,7 @@ impl App {
             }
             (Screen::Why, _) => match self.why.rows.get(windows.why.cursor)?.go.as_ref()? {
                 Go::Place(place) => place.address(),
-                Go::Words(_) | Go::Unfold(_) => None,
+                Go::Unfold(_) => None,
             },
             (Screen::Locks, _) | (Screen::Overview, Pane::Locks) => lock(),
             (Screen::Overview, Pane::Inspector) => {

@@ -10,8 +10,8 @@ use crate::debuginfo::{Position, SymbolTable, Symbols};
 use crate::dump::VirtAddr;
 use crate::kernel::{Code, Progress, State, Task, Unknown};
 use crate::locks::{
-    Blocked, Confidence, Cycle, Holder, Lock, LockGraph, LockKind, Mode, Root, StateValue, TaskRef,
-    Waiter,
+    Blocked, Confidence, Cycle, Holder, Lock, LockGraph, LockKind, Mode, Root, Spot, StateValue,
+    TaskRef, Waiter, Why,
 };
 use crate::present::{Disassembly, InstructionRow, Origin};
 use crate::unwind::FrameKind;
@@ -80,7 +80,7 @@ fn waiter(pid: u32, mode: Mode, position: u32) -> Waiter {
         in_interrupt: false,
         since: Some(Duration::from_secs(31)),
         confidence: Confidence::Certain,
-        why: format!("its waiter stands on the wait list, place {position}"),
+        why: format!("its waiter stands on the wait list, place {position}").into(),
     }
 }
 
@@ -114,11 +114,13 @@ fn lock(
                     Confidence::Certain
                 },
                 why: if mode == Mode::Read {
-                    "its frame #3 hu_abba+68 called down_read at schedule+22 with this lock, and \
-                     has not released it on any path since"
-                        .to_owned()
+                    Why::new("its frame #3 hu_abba+68")
+                        .at(Spot::Frame { task: address(pid), number: 3 })
+                        .and("called down_read at schedule+22 with this lock")
+                        .at(Spot::Code(VirtAddr(START + 22)))
+                        .and("and has not released it on any path since")
                 } else {
-                    "the owner field names it".to_owned()
+                    "the owner field names it".into()
                 },
             })
             .collect(),
@@ -386,7 +388,6 @@ impl Source for Fixture {
         match text {
             "113" => Ok(Place::Task(address(113))),
             "schedule" => Ok(Place::Code(VirtAddr(START))),
-            "schedule+22" => Ok(Place::Code(VirtAddr(START + 22))),
             "0x1000" => Ok(Place::Memory(VirtAddr(0x1000))),
             "task_struct.mm 111" => Ok(Place::Object {
                 subject: Subject::Object { ty: "task_struct".to_owned(), at: address(111) },

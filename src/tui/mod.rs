@@ -33,7 +33,6 @@ mod locktree;
 mod model;
 mod opened;
 mod prompt;
-mod reference;
 mod screen;
 mod source;
 mod svg;

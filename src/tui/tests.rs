@@ -277,7 +277,7 @@ fn every_claim_opens_what_it_rests_on() {
     assert_eq!(driver.app.here.subject, Some(subject));
     driver.press(Key::script("o").unwrap()[0]);
     assert_eq!(driver.app.here.screen, Screen::Why);
-    let mut driver = on_why("/143<enter>b", "code at schedule+22");
+    let mut driver = on_why("/143<enter>b", "called down_read at schedule+22");
     driver.press(enter);
     assert_eq!((driver.app.here.screen, driver.app.here.code.0 & 0xfff), (Screen::Code, 0x916));
     // What is certain rests on the lock's own words.

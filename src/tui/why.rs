@@ -7,14 +7,14 @@
 
 use super::app::App;
 use super::model::{Place, Subject};
-use super::reference::{Reference, references};
 use super::screen::backtrace::asked;
 use super::theme::{Glyphs, Role};
 use super::ties::{Ties, holds_it};
 use super::widget::lines::Line;
 use crate::dump::VirtAddr;
 use crate::kernel::State;
-use crate::locks::{Confidence, Holder, Lock, LockGraph, LockKind, Mode, Waiter};
+use crate::locks;
+use crate::locks::{Confidence, Holder, Lock, LockGraph, LockKind, Mode, Spot, Waiter};
 use crate::present::{TaskRow, lock_state, more_like_these, span};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -33,8 +33,6 @@ pub(crate) struct WhyRow {
 pub(crate) enum Go {
     /// There.
     Place(Place),
-    /// To what these words name, as at the jump prompt.
-    Words(String),
     /// Shows, or folds, all who share that lock.
     Unfold(VirtAddr),
 }
@@ -226,7 +224,7 @@ impl Story<'_> {
             line.push(format!(" ({asked})"), Role::Text);
         }
         self.say(indent, line, Some(Go::Place(Place::Task(at))));
-        self.claim(waiter.confidence, &waiter.why, at, lock, indent + 4);
+        self.claim(waiter.confidence, &waiter.why, lock, indent + 4);
         self.state(lock, indent);
     }
 
@@ -253,21 +251,23 @@ impl Story<'_> {
         line.push(format!(" ({}) by ", holder.mode.name()), Role::Text);
         let line = self.named(line, holder.task.at);
         self.say(indent, line, Some(Go::Place(Place::Task(holder.task.at))));
-        self.claim(holder.confidence, &holder.why, holder.task.at, lock, indent + 4);
+        self.claim(holder.confidence, &holder.why, lock, indent + 4);
     }
 
-    /// How sure a claim is and how we know; then each thing that it rests on, to be opened.
-    fn claim(&mut self, sure: Confidence, why: &str, task: VirtAddr, lock: &Lock, indent: usize) {
-        let found: Vec<(String, Go)> =
-            references(why).into_iter().map(|found| opened(found, task)).collect();
-        let own = || Go::Place(object(lock));
-        let first = found.first().map_or_else(own, |(_, go)| go.clone());
+    /// How sure a claim is and how we know, piece by piece; each opens what it can be seen at.
+    fn claim(&mut self, sure: Confidence, why: &locks::Why, lock: &Lock, indent: usize) {
         let role = if sure == Confidence::Certain { Role::Good } else { Role::Fault };
-        let line = Line::of(sure.name(), role).with(format!(": {why}"), Role::Text);
-        self.say(indent, line, Some(first));
-        for (text, go) in found {
-            let line = Line::of(format!("{} ", self.glyphs.to), Role::Dim).with(text, Role::Symbol);
-            self.say(indent, line, Some(go));
+        let mut line = Line::of(format!("{}: ", sure.name()), role);
+        let begun = indent;
+        let mut indent = indent;
+        for piece in why.evidence() {
+            let (place, role) = match &piece.spot {
+                Some(spot) => (seen_at(spot, lock), Role::Symbol),
+                None => (object(lock), Role::Text),
+            };
+            line.push(piece.says.clone(), role);
+            self.say(indent, std::mem::take(&mut line), Some(Go::Place(place)));
+            indent = begun + 2;
         }
     }
 
@@ -354,14 +354,14 @@ impl Story<'_> {
             let Some(lock) = graph.locks.get(number) else { continue };
             let Some(holder) = lock.holders.get(holder) else { continue };
             self.held(lock, holder, 0);
-            self.claim(holder.confidence, &holder.why, task, lock, 4);
+            self.claim(holder.confidence, &holder.why, lock, 4);
             self.waiters(number, 2, &mut seen);
         }
         for (number, holder) in self.ties.perhaps_held(task).to_vec() {
             let Some(lock) = graph.locks.get(number) else { continue };
             let Some(holder) = lock.holders.get(holder) else { continue };
             self.held(lock, holder, 0);
-            self.claim(holder.confidence, &holder.why, task, lock, 4);
+            self.claim(holder.confidence, &holder.why, lock, 4);
         }
     }
 
@@ -431,16 +431,16 @@ fn object(lock: &Lock) -> Place {
     Place::object(lock.ty, lock.at)
 }
 
-/// What a reference is called, and where it leads.
-fn opened(reference: Reference, task: VirtAddr) -> (String, Go) {
-    match reference {
-        Reference::Frame(n, code) => {
-            let code = code.map(|code| format!(" {code}")).unwrap_or_default();
-            let place =
-                Place::Object { subject: Subject::Frame { task, n }, open: BTreeSet::new() };
-            (format!("frame #{n}{code}"), Go::Place(place))
+/// Where a piece of evidence about `lock` is shown.
+fn seen_at(spot: &Spot, lock: &Lock) -> Place {
+    match spot {
+        Spot::Frame { task, number } => {
+            let subject = Subject::Frame { task: *task, n: *number };
+            Place::Object { subject, open: BTreeSet::new() }
         }
-        Reference::Code(code) => (format!("code at {code}"), Go::Words(code)),
-        Reference::Memory(at) => (format!("memory at {at}"), Go::Words(at)),
+        Spot::Code(at) => Place::Code(*at),
+        Spot::Object { ty, at } => Place::object(*ty, *at),
+        Spot::Member(_) => object(lock),
+        Spot::Word(at) => Place::Memory(*at),
     }
 }

@@ -4,7 +4,6 @@ use crate::dump::VirtAddr;
 use crate::tui::app::{App, Effect};
 use crate::tui::code;
 use crate::tui::history::Screen;
-use crate::tui::job::Request;
 use crate::tui::keymap::Pane;
 use crate::tui::locktree::{LockNode, LockRow};
 use crate::tui::model::{FrameRow, Place, ROW, States, Subject, Value};
@@ -70,12 +69,6 @@ fn enter_why(app: &mut App) -> Vec<Effect> {
     let row = app.why.rows.get(app.here.windows.why.cursor);
     match row.and_then(|row| row.go.clone()) {
         Some(Go::Place(place)) => app.go(&place),
-        Some(Go::Words(words)) => {
-            app.resolve.forget();
-            let generation = app.resolve.want(words.clone());
-            let start = |n| Effect::Start(n, Request::Resolve(words));
-            return generation.map(start).into_iter().collect();
-        }
         Some(Go::Unfold(lock)) => fold(app, lock),
         None => {}
     }
