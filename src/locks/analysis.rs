@@ -141,7 +141,7 @@ fn lock(scene: &Scene<'_>, names: &Names<'_>, found: &Found) -> Lock {
             })
         })
         .collect();
-    let waiting = format!("{} {}", waiters.len(), if spinning { "spinning" } else { "waiting" });
+    let waiting = in_words(&waiters);
     Lock {
         at: found.at,
         kind: found.kind,
@@ -156,6 +156,16 @@ fn lock(scene: &Scene<'_>, names: &Names<'_>, found: &Found) -> Lock {
         orphaned,
         doubts,
         blocks: 0,
+    }
+}
+
+/// How many wait and how: `2 spinning, 3 waiting`.
+fn in_words(waiters: &[Waiter]) -> String {
+    let spinning = waiters.iter().filter(|waiter| waiter.spinning).count();
+    match (spinning, waiters.len() - spinning) {
+        (0, asleep) => format!("{asleep} waiting"),
+        (spinning, 0) => format!("{spinning} spinning"),
+        (spinning, asleep) => format!("{spinning} spinning, {asleep} waiting"),
     }
 }
 

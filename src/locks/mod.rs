@@ -21,6 +21,7 @@ mod layout;
 mod listed;
 mod name;
 mod older;
+mod osq;
 mod pi;
 mod ring;
 mod scene;

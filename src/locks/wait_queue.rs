@@ -23,8 +23,9 @@ use crate::dump::VirtAddr;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-/// `WQ_FLAG_CUSTOM`: set by readers in `percpu_rwsem_wait`.
-const FLAG_CUSTOM: u32 = 4;
+/// `WQ_FLAG_EXCLUSIVE | WQ_FLAG_WOKEN`. Readers in `percpu_rwsem_wait` set `WQ_FLAG_CUSTOM` too, which
+/// has been 4, 8 and 16; no other flag is set there.
+const FLAGS_OF_WRITERS: u32 = 3;
 /// Low bits of a key's offset and other small numbers stay below this: no bit of a word is higher.
 const BITS: i64 = 64;
 
@@ -215,6 +216,11 @@ fn head_of(scene: &Scene<'_>, layout: &Layout, ring: &[VirtAddr]) -> Option<Virt
     heads.next().is_none().then_some(head)
 }
 
+/// What the flags of an entry in a percpu_rwsem's queue say.
+fn percpu_mode(flags: u32) -> Mode {
+    if flags & !FLAGS_OF_WRITERS == 0 { Mode::Write } else { Mode::Read }
+}
+
 /// What the members of a ring wait for, those of the same thing together.
 fn sort(
     scene: &Scene<'_>,
@@ -272,7 +278,7 @@ fn sort(
                 let flags = memory.read_u32(node.minus(layout.entry)).unwrap_or(0);
                 Queued {
                     task: *task,
-                    mode: if flags & FLAG_CUSTOM != 0 { Mode::Read } else { Mode::Write },
+                    mode: percpu_mode(flags),
                     position: Some(position),
                     spinning: false,
                     confidence: Confidence::Certain,
@@ -294,4 +300,17 @@ fn sort(
         })
         .collect();
     vec![(LockKind::Waitqueue, head.minus(layout.head), queue)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readers_of_a_percpu_rwsem_are_marked_whichever_number_their_kernels_flag_has() {
+        assert_eq!(percpu_mode(1), Mode::Write);
+        for custom in [4, 8, 16] {
+            assert_eq!(percpu_mode(1 | custom), Mode::Read);
+        }
+    }
 }

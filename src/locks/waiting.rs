@@ -3,12 +3,13 @@
 //! Each kind of lock is looked for where the kernel keeps its record of those who wait: a list in
 //! the lock ([`super::listed`]), a wait queue ([`super::wait_queue`]), the task's own
 //! `pi_blocked_on` ([`super::pi`]), a futex queue ([`super::futex`]), or, for those who spin, the
-//! argument of the function that they spin in ([`super::spinning`]).
+//! argument of the function that they spin in ([`super::spinning`]), or the queue of those who spin
+//! for a lock that sleeps ([`super::osq`]).
 
 use super::decode::Recorded;
 use super::scene::Scene;
 use super::stack::Code;
-use super::{Confidence, LockKind, Mode, Why, futex, listed, pi, spinning, wait_queue};
+use super::{Confidence, LockKind, Mode, Why, futex, listed, osq, pi, spinning, wait_queue};
 use crate::dump::VirtAddr;
 use std::collections::HashSet;
 
@@ -62,7 +63,7 @@ pub(super) struct Waits {
 
 impl Waits {
     /// The tasks tied to a lock.
-    fn tied(&self) -> HashSet<usize> {
+    pub(super) fn tied(&self) -> HashSet<usize> {
         self.found.iter().flat_map(|found| &found.queue).map(|queued| queued.task).collect()
     }
 }
@@ -74,6 +75,7 @@ pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, queues: &[super::layout::
     pi::find(scene, code, &mut waits);
     futex::find(scene, &mut waits);
     spinning::find(scene, code, &mut waits);
+    osq::find(scene, code, &mut waits);
     let tied = waits.tied();
     wait_queue::find(scene, code, &tied, &mut waits);
     let tied = waits.tied();
