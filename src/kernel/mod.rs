@@ -19,6 +19,7 @@ mod code;
 mod cpu;
 mod debug_files;
 pub mod fields;
+mod files;
 pub mod identify;
 mod image;
 mod log;
@@ -43,6 +44,8 @@ pub mod walk;
 
 pub use code::Code;
 pub use cpu::{Cpu, Cpus};
+pub use files::{OpenFile, open_files};
+pub use identify::path_of;
 pub use image::Kernel;
 pub use log::{Caller, Log, LogRecord};
 pub use memory_totals::MemoryTotals;

@@ -201,7 +201,7 @@ fn exited(scene: &Scene<'_>, found: &Found, recorded: &Recorded) -> Option<Strin
     ))
 }
 
-/// Static locks that are held and that nobody waits for.
+/// Locks that are held and that nobody waits for: static ones, and parts of what is well known.
 fn without_waiters(
     scene: &Scene<'_>,
     names: &Names<'_>,
@@ -209,10 +209,17 @@ fn without_waiters(
     found: &[Found],
 ) -> Vec<Lock> {
     let known: HashSet<_> = found.iter().map(|found| found.at).collect();
+    let parts = names
+        .busy()
+        .iter()
+        .filter(|(_, at)| !known.contains(at))
+        .map(|(kind, at)| lock(scene, names, &Found::new(*kind, *at)))
+        .filter(|lock| lock.readers != Some(0));
     statics::held(scene, queues)
         .into_iter()
         .filter(|(_, at)| !known.contains(at))
         .map(|(kind, at)| lock(scene, names, &Found::new(kind, at)))
+        .chain(parts)
         .collect()
 }
 

@@ -22,6 +22,7 @@ mod listed;
 mod name;
 mod older;
 mod osq;
+mod parts;
 mod pi;
 mod ring;
 mod scene;
@@ -297,8 +298,8 @@ pub struct Blocked {
 /// Everything that is known about who waits for whom.
 #[derive(Clone, Default, PartialEq, Debug)]
 pub struct LockGraph {
-    /// Every lock with a waiter, most blocked tasks first; then static locks that are held and
-    /// that nobody waits for.
+    /// Every lock with a waiter, most blocked tasks first; then locks that are held and that nobody
+    /// waits for: static ones, and those of address spaces, open files and superblocks.
     pub locks: Vec<Lock>,
     /// The deadlocks, one entry each.
     pub cycles: Vec<Cycle>,

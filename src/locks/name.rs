@@ -1,6 +1,7 @@
 //! What people call a lock: its symbol, or what it is part of.
 
 use super::LockKind;
+use super::parts::Parts;
 use crate::dump::{VirtAddr, scrub};
 use crate::kernel::{Session, Task};
 use std::collections::HashMap;
@@ -12,6 +13,8 @@ pub(super) struct Names<'s> {
     mmap_locks: HashMap<VirtAddr, String>,
     /// The spinlocks of memory zones.
     zone_locks: HashMap<VirtAddr, String>,
+    /// The locks of inodes and superblocks.
+    parts: Parts,
 }
 
 /// `MAX_NUMNODES`: `CONFIG_NODES_SHIFT` is at most 10.
@@ -74,7 +77,13 @@ impl<'s> Names<'s> {
             }
         }
         let zone_locks = zone_locks(session).unwrap_or_default();
-        Names { session, mmap_locks, zone_locks }
+        let parts = Parts::find(session, tasks, mmap_locks.keys().copied());
+        Names { session, mmap_locks, zone_locks, parts }
+    }
+
+    /// Those of the locks with names that are held or waited for.
+    pub(super) fn busy(&self) -> &[(LockKind, VirtAddr)] {
+        &self.parts.busy
     }
 
     /// The symbol that a lock in static memory lies at: `hu_abba_a`, `hu_ring+32`.
@@ -92,7 +101,10 @@ impl<'s> Names<'s> {
         match (owned, self.symbol(at)) {
             (Some(name), _) => name.clone(),
             (None, Some(symbol)) => format!("{} {symbol}", kind.name()),
-            (None, None) => format!("{} {at}", kind.name()),
+            (None, None) => {
+                let part = self.parts.name(self.session, at);
+                part.unwrap_or_else(|| format!("{} {at}", kind.name()))
+            }
         }
     }
 }

@@ -79,7 +79,7 @@ pub(super) fn area(kernel: Kernel<'_>, task: &Task, at: VirtAddr) -> Known<UserA
             start: from,
             end: to,
             access: access.into(),
-            file: mapped.then(|| path(kernel, of)),
+            file: mapped.then(|| path_of(kernel, of)),
             file_offset: mapped.then(|| {
                 let page = bytes.get(pgoff).wrapping_mul(crate::dump::PAGE_SIZE);
                 page.wrapping_add(at.0.wrapping_sub(from.0))
@@ -120,7 +120,10 @@ fn candidates(kernel: Kernel<'_>, mm: VirtAddr, at: VirtAddr) -> Known<Areas> {
 }
 
 /// The path of a `struct file`, across mounts, as its own mount namespace has it.
-fn path(kernel: Kernel<'_>, file: VirtAddr) -> Known<Box<str>> {
+///
+/// # Errors
+/// [`Unknown`] when a part of it cannot be read.
+pub fn path_of(kernel: Kernel<'_>, file: VirtAddr) -> Known<Box<str>> {
     let file = kernel.object("file", file)?;
     let mut dentry = file.member("f_path.dentry")?.deref()?;
     let mount = kernel.field("mount", "mnt");
