@@ -13,16 +13,17 @@ use super::keymap::{Context, Pane};
 use super::layout::{Frames, layout};
 use super::locktree::{self, Component, LockRow};
 use super::model::{
-    CodeView, Inspection, LogLine, MemoryView, Order, Output, Overview, Place, ROW, States,
-    Subject, Suggestion, TraceView, Value,
+    CodeView, Inspection, LogLine, MemoryView, Order, Output, Overview, Place, ROW, SourceView,
+    States, Subject, Suggestion, TraceView,
 };
 use super::prompt::Overlay;
+use super::screen::source::functions_height;
 use super::source::Lines;
 use super::tasklist;
 use super::theme::{Role, Theme};
 use super::trace::{self, TraceRow};
 use super::verdict;
-use super::why::{self, Go, Why};
+use super::why::{self, Why};
 use super::widget::lines::Line;
 use super::widget::window::Window;
 use crate::debuginfo::Position;
@@ -99,6 +100,7 @@ pub(crate) struct App {
     pub(crate) log: Slot<(), Vec<LogLine>>,
     pub(crate) memory: Slot<(VirtAddr, u64), MemoryView>,
     pub(crate) code: Slot<VirtAddr, CodeView>,
+    pub(crate) source: Slot<VirtAddr, SourceView>,
     /// What the address is that the cursor rests on.
     pub(crate) identity: Slot<(VirtAddr, Option<VirtAddr>), String>,
     pub(crate) output: Slot<String, Output>,
@@ -127,6 +129,8 @@ pub(crate) struct App {
     code_rows_key: Option<(VirtAddr, bool)>,
     /// The instruction that the cursor goes to, once it is there.
     aim: Option<VirtAddr>,
+    /// Whether the cursor goes to the line of the source that was gone to, once that is there.
+    pub(super) aim_source: bool,
     /// The verdict, broken into lines of the terminal's width.
     pub(crate) verdict: Vec<Line>,
     /// Whether the cursor goes to what a jump expanded, once that is there.
@@ -168,6 +172,7 @@ impl App {
             log: Slot::default(),
             memory: Slot::default(),
             code: Slot::default(),
+            source: Slot::default(),
             identity: Slot::default(),
             output: Slot::default(),
             resolve: Slot::default(),
@@ -187,6 +192,7 @@ impl App {
             jumps: Jumps::default(),
             code_rows_key: None,
             aim: None,
+            aim_source: false,
             verdict: Vec::new(),
             pointing: false,
             moved: false,
@@ -217,6 +223,7 @@ impl App {
             || self.log.loading
             || self.memory.loading
             || self.code.loading
+            || self.source.loading
             || self.output.loading
             || self.resolve.loading
             || self.suggest.loading
@@ -233,6 +240,7 @@ impl App {
             | self.log.cancel()
             | self.memory.cancel()
             | self.code.cancel()
+            | self.source.cancel()
             | self.output.cancel()
             | self.resolve.cancel()
     }
@@ -246,7 +254,7 @@ impl App {
                 }
             )*};
         }
-        again!(overview tasks locks trace lines inspection log memory code output);
+        again!(overview tasks locks trace lines inspection log memory code source output);
     }
 
     /// The row of a task.
@@ -343,6 +351,7 @@ impl App {
                     self.code_rows_key = None;
                 }
             }
+            Reply::Source(answer) => _ = self.source.receive(generation, answer),
             Reply::Identify(answer) => _ = self.identity.receive(generation, answer),
             Reply::Command(answer) => _ = self.output.receive(generation, answer),
             Reply::Suggest(answer) => _ = self.suggest.receive(generation, answer),
@@ -425,6 +434,7 @@ impl App {
         self.verdict = verdict::lines(self);
         let effects = self.demand();
         self.list_code();
+        self.list_source();
         if self.pointing && !self.inspection.loading {
             self.point_at_opened();
         }
@@ -547,6 +557,9 @@ impl App {
         };
         // One more row of each list of tasks is its heading.
         let task_height = height(Pane::Tasks).saturating_sub(1);
+        let source = self.source_lines().len();
+        let head = usize::from(functions_height(self, frames.body.height));
+        let source_height = body.saturating_sub(head);
         let log = self.log.ready().map_or(0, Vec::len);
         let output = self.output.ready().map_or(0, |output| output.lines.len());
         let windows = &mut self.here.windows;
@@ -562,6 +575,9 @@ impl App {
         windows.why.fit(self.why.rows.len(), body);
         windows.code.fit(self.code_rows.len(), body);
         windows.output.fit(output, body);
+        if !self.source.loading {
+            windows.source.fit(source, source_height);
+        }
         windows.memory.cursor = windows.memory.cursor.min(body.saturating_sub(1));
     }
 
@@ -571,111 +587,9 @@ impl App {
         self.here.subject.clone().or_else(follow)
     }
 
-    /// The address that the cursor rests on, where what it is is not plain to see.
-    pub(crate) fn pointed(&self) -> Option<VirtAddr> {
-        let windows = &self.here.windows;
-        let lock = || {
-            let row = self.lock_rows.get(windows.locks.cursor)?;
-            Some(self.locks.ready()?.locks.get(row.node.lock()?)?.at)
-        };
-        match (self.here.screen, self.here.pane) {
-            (Screen::Memory, _) => Some(self.here.memory),
-            (Screen::Output, _) => {
-                self.output.ready()?.lines.get(windows.output.cursor)?.1.as_ref()?.address()
-            }
-            (Screen::Why, _) => match self.why.rows.get(windows.why.cursor)?.go.as_ref()? {
-                Go::Place(place) => place.address(),
-                Go::Unfold(_) => None,
-            },
-            (Screen::Locks, _) | (Screen::Overview, Pane::Locks) => lock(),
-            (Screen::Overview, Pane::Inspector) => {
-                let node = self.inspection.ready()?.nodes.get(windows.nodes.cursor)?;
-                match node.value {
-                    Value::Pointer { to, .. } if !to.is_null() => Some(to),
-                    _ => node.at,
-                }
-            }
-            (Screen::Overview, Pane::Backtrace) => {
-                match self.trace_rows.get(windows.trace.cursor)? {
-                    TraceRow::Frame(n) | TraceRow::Inline { frame: n, .. } => {
-                        Some(self.trace.ready()?.frames.get(*n)?.sp)
-                    }
-                    TraceRow::Wait { lock, .. } | TraceRow::Holds { lock, .. } => {
-                        Some(self.locks.ready()?.locks.get(*lock)?.at)
-                    }
-                    TraceRow::Other(_) | TraceRow::Cut => None,
-                }
-            }
-            (Screen::Overview, Pane::Tasks) | (Screen::Log | Screen::Code, _) => None,
-        }
-    }
-
     /// The first row of the memory screen.
     pub(crate) fn memory_top(&self) -> VirtAddr {
         let rows = u64::try_from(self.here.windows.memory.cursor).unwrap_or(0);
         VirtAddr(self.here.memory.0 & !(ROW - 1)).minus(rows * ROW)
-    }
-
-    /// The questions that the location raises and that are not asked yet.
-    fn demand(&mut self) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        let mut ask = |generation: Option<u64>, request: Request| {
-            if let Some(generation) = generation {
-                effects.push(Effect::Start(generation, request));
-            }
-        };
-        ask(self.open.want(()), Request::Open);
-        if self.open.ready().is_none() {
-            return effects;
-        }
-        ask(self.overview.want(()), Request::Overview);
-        ask(self.tasks.want(()), Request::Tasks);
-        if self.tasks.ready().is_none() {
-            return effects;
-        }
-        ask(self.locks.want(()), Request::Locks);
-        if let Some(task) = self.here.task {
-            ask(self.trace.want(task), Request::Trace(task));
-            // The trace does not wait for its lines.
-            if !self.trace.loading && self.trace.ready().is_some() {
-                ask(self.lines.want(task), Request::Lines(task));
-            }
-        }
-        match self.here.screen {
-            Screen::Overview => {
-                if let Some(subject) = self.subject() {
-                    let key = (subject, self.here.open.clone());
-                    let request = Request::Inspect(key.0.clone(), key.1.clone());
-                    ask(self.inspection.want(key), request);
-                }
-            }
-            Screen::Locks | Screen::Why => {}
-            Screen::Log => ask(self.log.want(()), Request::Log),
-            Screen::Memory => {
-                // A page before and after, so that scrolling finds its rows there already.
-                let page = crate::dump::PAGE_SIZE;
-                let start = VirtAddr(self.memory_top().0 & !(page - 1)).minus(page);
-                let rows = 4 * page / ROW;
-                ask(self.memory.want((start, rows)), Request::Memory(start, rows));
-            }
-            Screen::Code => ask(self.code.want(self.here.code), Request::Code(self.here.code)),
-            Screen::Output => {
-                let command = self.here.command.clone();
-                ask(self.output.want(command.clone()), Request::Command(command));
-            }
-        }
-        match self.pointed() {
-            Some(at) => {
-                let task = self.here.task;
-                ask(self.identity.want((at, task)), Request::Identify(at, task));
-            }
-            None => self.identity.forget(),
-        }
-        if let Some(Overlay::Prompt(prompt)) = &self.overlay
-            && let Some(text) = prompt.wants_suggestions()
-        {
-            ask(self.suggest.want(text.clone()), Request::Suggest(text));
-        }
-        effects
     }
 }

@@ -10,9 +10,6 @@ use crate::present::{Disassembly, InstructionRow, Radix};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// Lines of source that are shown around one.
-const SOURCE_LINES: usize = 100;
-
 /// One line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum CodeRow {
@@ -72,13 +69,6 @@ pub(crate) fn place<'v>(view: &'v CodeView, rows: &[CodeRow], row: usize) -> Opt
         CodeRow::Instruction(n) => view.places.get(*n)?.as_ref(),
         CodeRow::Source(_) | CodeRow::Cut => None,
     }
-}
-
-/// The command that shows the source around a line.
-pub(crate) fn source(view: &CodeView, rows: &[CodeRow], row: usize) -> Option<String> {
-    let CodeRow::Source(n) = rows.get(row)? else { return None };
-    let origin = view.disassembly.starts(*n)?;
-    Some(format!("l {}:{} {SOURCE_LINES}", origin.file, origin.line))
 }
 
 /// The line of the instruction that covers an address.

@@ -21,6 +21,7 @@ pub(crate) fn selected(app: &App) -> Option<String> {
             let instruction = code::instruction(app.code.ready()?, &app.code_rows, row)?;
             Some(instruction.line(Radix::Decimal).text)
         }
+        Screen::Source => Some(app.source_lines().get(windows.source.cursor)?.trim().to_owned()),
         Screen::Output => Some(app.output.ready()?.lines.get(windows.output.cursor)?.0.clone()),
         Screen::Why => Some(app.why.rows.get(windows.why.cursor)?.line.text().trim().to_owned()),
         Screen::Memory => Some(app.here.memory.to_string()),

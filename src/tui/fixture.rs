@@ -3,10 +3,11 @@
 use super::job::Jobs;
 use super::model::{
     CodeView, FrameRow, Inspection, LogLine, MemoryRow, MemoryView, Node, Output, Overview, Place,
-    ROW, Subject, Suggestion, TraceView, Value,
+    ROW, SourceOf, SourceView, Subject, Suggestion, TraceView, Value,
 };
 use super::source::{Answer, Lines, Source};
-use crate::debuginfo::{Position, SymbolTable, Symbols};
+use super::trace::file_and_line;
+use crate::debuginfo::{Position, SourceFile, SymbolTable, Symbols};
 use crate::dump::VirtAddr;
 use crate::kernel::{Code, Progress, State, Task, Unknown};
 use crate::locks::{
@@ -382,6 +383,26 @@ impl Source for Fixture {
         let places = disassembly.rows.iter().map(place).collect();
         let cut = Some("0xffffffff81528000: page excluded".to_owned());
         Ok(CodeView { title: "schedule".to_owned(), disassembly, places, cut })
+    }
+
+    fn text(&self, at: VirtAddr) -> Answer<SourceView> {
+        let file = Arc::new(SourceFile {
+            path: "sched/core.c".into(),
+            lines: (1..=7000).map(|n| format!("        line({n});")).collect(),
+        });
+        let frames = self.trace(address(111))?.frames;
+        let frame = frames.iter().position(|frame| frame.lookup() == at);
+        let lines = self.lines(address(111))?;
+        let functions = frame.and_then(|n| lines.get(n)).map(|functions| functions.to_vec());
+        let functions = functions.filter(|all| !all.is_empty());
+        let functions = functions.ok_or_else(|| format!("no line is known for {at}"))?;
+        let of = |position: Position| {
+            let here = position.file.as_deref() == Some("kernel/sched/core.c");
+            let missing = || format!("{} is not at hand", file_and_line(&position).unwrap());
+            let text = if here { Ok(Arc::clone(&file)) } else { Err(missing()) };
+            SourceOf { text, position }
+        };
+        Ok(SourceView { functions: functions.into_iter().map(of).collect() })
     }
 
     fn resolve(&self, text: &str) -> Answer<Place> {

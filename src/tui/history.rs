@@ -25,6 +25,8 @@ pub(crate) enum Screen {
     Memory,
     /// Machine code.
     Code,
+    /// Source code.
+    Source,
     /// What a command answered.
     Output,
 }
@@ -56,12 +58,25 @@ pub(crate) struct Location {
     pub(crate) memory: VirtAddr,
     /// Where the code screen looks.
     pub(crate) code: VirtAddr,
+    /// Where the source screen looks.
+    pub(crate) source: Spot,
     /// The command of the output screen.
     pub(crate) command: String,
-    /// What `n` and `N` look for in log, code and output.
+    /// What `n` and `N` look for in log, code, source and output.
     pub(crate) search: String,
     /// Cursor and scroll position of each list.
     pub(crate) windows: Windows,
+}
+
+/// A place in the code, as a reader of its source has it.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Spot {
+    /// An address inside the instruction.
+    pub(crate) at: VirtAddr,
+    /// Which of the functions that are there, the innermost inlined one first.
+    pub(crate) function: usize,
+    /// Which frame of the selected task's stack it is, if it is one.
+    pub(crate) frame: Option<usize>,
 }
 
 /// Cursor and scroll position of each list.
@@ -76,6 +91,7 @@ pub(crate) struct Windows {
     pub(crate) output: Window,
     pub(crate) memory: Window,
     pub(crate) code: Window,
+    pub(crate) source: Window,
 }
 
 impl Default for Location {
@@ -93,6 +109,7 @@ impl Default for Location {
             unfolded: BTreeSet::new(),
             memory: VirtAddr(0),
             code: VirtAddr(0),
+            source: Spot::default(),
             command: String::new(),
             search: String::new(),
             windows: Windows::default(),

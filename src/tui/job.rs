@@ -6,8 +6,8 @@
 
 use super::event::Event;
 use super::model::{
-    CodeView, Inspection, LogLine, MemoryView, Output, Overview, Place, Subject, Suggestion,
-    TraceView,
+    CodeView, Inspection, LogLine, MemoryView, Output, Overview, Place, SourceView, Subject,
+    Suggestion, TraceView,
 };
 use super::source::{Answer, Lines, Opener, Source};
 use crate::dump::VirtAddr;
@@ -32,6 +32,7 @@ pub(crate) enum Id {
     Log,
     Memory,
     Code,
+    Source,
     Identify,
     Command,
     Resolve,
@@ -51,6 +52,7 @@ pub(crate) enum Request {
     Log,
     Memory(VirtAddr, u64),
     Code(VirtAddr),
+    Source(VirtAddr),
     /// An address, looked at from a task.
     Identify(VirtAddr, Option<VirtAddr>),
     Command(String),
@@ -72,6 +74,7 @@ impl Request {
             Request::Log => Id::Log,
             Request::Memory(..) => Id::Memory,
             Request::Code(_) => Id::Code,
+            Request::Source(_) => Id::Source,
             Request::Identify(..) => Id::Identify,
             Request::Command(_) => Id::Command,
             Request::Resolve(_) => Id::Resolve,
@@ -100,6 +103,7 @@ pub(crate) enum Reply {
     Log(Answer<Vec<LogLine>>),
     Memory(Answer<MemoryView>),
     Code(Answer<CodeView>),
+    Source(Answer<SourceView>),
     Identify(Answer<String>),
     Command(Answer<Output>),
     Resolve(Answer<Place>),
@@ -120,6 +124,7 @@ impl Reply {
             Id::Log => Reply::Log(Err(why)),
             Id::Memory => Reply::Memory(Err(why)),
             Id::Code => Reply::Code(Err(why)),
+            Id::Source => Reply::Source(Err(why)),
             Id::Identify => Reply::Identify(Err(why)),
             Id::Command => Reply::Command(Err(why)),
             Id::Resolve => Reply::Resolve(Err(why)),
@@ -140,6 +145,7 @@ fn answer(source: &dyn Source, request: &Request, progress: &Arc<Progress>) -> R
         Request::Log => Reply::Log(source.log()),
         Request::Memory(at, rows) => Reply::Memory(source.memory(*at, *rows)),
         Request::Code(at) => Reply::Code(source.code(*at)),
+        Request::Source(at) => Reply::Source(source.text(*at)),
         Request::Identify(at, task) => Reply::Identify(source.identify(*at, *task)),
         Request::Command(text) => Reply::Command(source.command(text, progress)),
         Request::Resolve(text) => Reply::Resolve(source.resolve(text)),

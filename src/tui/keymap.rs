@@ -52,6 +52,8 @@ pub(crate) enum When {
     Memory,
     /// On the code screen.
     Code,
+    /// On the source screen.
+    Source,
     /// Where there is a long text: log and command output.
     Text,
     /// Everywhere.
@@ -60,7 +62,7 @@ pub(crate) enum When {
 
 impl When {
     /// All of them, as help lists them.
-    const ALL: [When; 9] = [
+    const ALL: [When; 10] = [
         When::Always,
         When::Pane(Pane::Tasks),
         When::Pane(Pane::Backtrace),
@@ -69,6 +71,7 @@ impl When {
         When::Why,
         When::Memory,
         When::Code,
+        When::Source,
         When::Text,
     ];
 
@@ -82,6 +85,7 @@ impl When {
             When::Why => context.screen == Screen::Why,
             When::Memory => context.screen == Screen::Memory,
             When::Code => context.screen == Screen::Code,
+            When::Source => context.screen == Screen::Source,
             When::Text => matches!(context.screen, Screen::Log | Screen::Output),
             When::Always => true,
         }
@@ -95,6 +99,7 @@ impl When {
             When::Why => "Why and whom",
             When::Memory => "Memory",
             When::Code => "Code",
+            When::Source => "Source",
             When::Text => "Log and command output",
             When::Always => "Everywhere",
         }
@@ -124,7 +129,7 @@ const fn bind(
 }
 
 use Pane::{Backtrace, Inspector, Tasks};
-use When::{Always, Code, Locks, Memory, Pane as In, Text, Why};
+use When::{Always, Code, Locks, Memory, Pane as In, Source, Text, Why};
 
 /// Every key. Footer hints stand in this order.
 pub(crate) const BINDINGS: &[Binding] = &[
@@ -163,8 +168,26 @@ pub(crate) const BINDINGS: &[Binding] = &[
         "<enter>",
         Action::Enter,
         "follow",
-        "go where the instruction jumps, calls or points",
+        "go where the instruction jumps, calls or points; a source line opens its file",
     ),
+    bind(Source, "<enter>", Action::Code, "code", "the machine code of the place"),
+    bind(
+        Source,
+        "} l <right>",
+        Action::Caller,
+        "caller",
+        "the function that this one is inlined into or called from",
+    ),
+    bind(
+        Source,
+        "{ h <left>",
+        Action::Callee,
+        "callee",
+        "the function that is inlined here, or that was called",
+    ),
+    bind(Source, "/", Action::Search, "search", "search"),
+    bind(Source, "n", Action::SearchNext, "next", "next match"),
+    bind(Source, "N", Action::SearchPrevious, "", "previous match"),
     bind(Text, "<enter>", Action::Enter, "follow", "go where the line leads"),
     bind(
         In(Tasks),
@@ -220,7 +243,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
     bind(Code, "/", Action::Search, "search", "search"),
     bind(Code, "n", Action::SearchNext, "next", "next match"),
     bind(Code, "N", Action::SearchPrevious, "", "previous match"),
-    bind(Code, "s", Action::SourceLines, "source", "show or hide the source lines"),
+    bind(Code, "s", Action::SourceLines, "lines", "show or hide the source lines"),
     bind(Code, "x", Action::Radix, "hex/dec", "distances in hexadecimal or decimal"),
     bind(Text, "/", Action::Search, "search", "search"),
     bind(Text, "n", Action::SearchNext, "next", "next match"),
@@ -269,6 +292,13 @@ pub(crate) const BINDINGS: &[Binding] = &[
         Action::Code,
         "code",
         "the machine code of the selected frame, symbol or address",
+    ),
+    bind(
+        Always,
+        "S",
+        Action::Source,
+        "source",
+        "the source of the selected frame, inlined function or instruction",
     ),
     bind(
         Always,

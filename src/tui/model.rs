@@ -1,11 +1,13 @@
 //! What the screens show, as plain values: filled by jobs, kept by the application, drawn by the
 //! screens. Nothing here borrows from a dump.
 
+use crate::debuginfo::{Position, SourceFile};
 use crate::dump::VirtAddr;
 use crate::kernel::State;
 use crate::present::Disassembly;
 use crate::unwind::FrameKind;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The head of the screen: what was opened.
@@ -263,6 +265,21 @@ pub(crate) struct CodeView {
     pub(crate) places: Vec<Option<Place>>,
     /// Why there is no more of it, when it ends early.
     pub(crate) cut: Option<String>,
+}
+
+/// The source of the functions that are at an address: the innermost inlined one first.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct SourceView {
+    pub(crate) functions: Vec<SourceOf>,
+}
+
+/// The source of one function.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct SourceOf {
+    /// The function, and its place in a file as far as that is known.
+    pub(crate) position: Position,
+    /// The file, or what would be needed to show it.
+    pub(crate) text: Result<Arc<SourceFile>, String>,
 }
 
 /// What a command answered.

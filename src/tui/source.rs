@@ -1,8 +1,8 @@
 //! Where the screens' data comes from: an opened dump, or a test's made-up one.
 
 use super::model::{
-    CodeView, Inspection, LogLine, MemoryView, Output, Overview, Place, Subject, Suggestion,
-    TraceView,
+    CodeView, Inspection, LogLine, MemoryView, Output, Overview, Place, SourceView, Subject,
+    Suggestion, TraceView,
 };
 use crate::debuginfo::Position;
 use crate::dump::VirtAddr;
@@ -39,6 +39,8 @@ pub(crate) trait Source: Send + Sync {
     fn identify(&self, at: VirtAddr, task: Option<VirtAddr>) -> Answer<String>;
     /// The machine code around an address.
     fn code(&self, at: VirtAddr) -> Answer<CodeView>;
+    /// The source of the functions at an address.
+    fn text(&self, at: VirtAddr) -> Answer<SourceView>;
     /// Where a text typed at the jump prompt leads.
     fn resolve(&self, text: &str) -> Answer<Place>;
     /// What could be meant by a text typed at the jump prompt.

@@ -84,6 +84,8 @@ fn every_screen_draws_at_every_size() {
         "D",
         "m",
         "d",
+        "S",
+        "<tab>S",
         ":sys<enter>",
         "?",
         "v",
@@ -107,8 +109,39 @@ fn every_screen_draws_at_every_size() {
 }
 
 #[test]
+fn a_frame_leads_to_its_source_and_the_source_along_the_stack() {
+    // The first line of the backtrace is a function inlined into the first frame.
+    let driver = after("<tab>S", 80, 24);
+    assert_eq!(driver.app.here.screen, Screen::Source);
+    insta::assert_snapshot!("source_80x24", text(&driver.app));
+    let place = |keys| {
+        let driver = after(keys, 120, 40);
+        let of = driver.app.source_of().map(|of| of.position.clone());
+        (of.unwrap().function.unwrap().to_string(), driver.app.here.windows.source.cursor + 1)
+    };
+    assert_eq!(place("<tab>S"), ("context_switch".to_owned(), 5245));
+    assert_eq!(place("<tab>jS"), ("__schedule".to_owned(), 6562));
+    assert_eq!(place("<tab>S}"), ("__schedule".to_owned(), 6562));
+    assert_eq!(place("<tab>S}}"), ("schedule".to_owned(), 6638));
+    assert_eq!(place("<tab>S}}{"), ("__schedule".to_owned(), 6562));
+    assert_eq!(place("<tab>S}}{{{{"), ("context_switch".to_owned(), 5245));
+    // Its cursor is its own, and is there again after a jump.
+    assert_eq!(place("<tab>Sjjjd o").1, 5248);
+    assert_eq!(place("<tab>S/line(77)<enter>").1, 77);
+}
+
+#[test]
+fn without_a_file_the_source_screen_names_the_line_and_what_is_missing() {
+    let text = text(&after("<tab>S}}}", 80, 24).app);
+    assert!(text.contains("kernel/locking/mutex.c:679 is not at hand"), "{text}");
+    assert!(text.contains("__mutex_lock_common inlined"), "{text}");
+    let text = self::text(&after("<tab>GS", 80, 24).app);
+    assert!(text.contains("no line is known"), "{text}");
+}
+
+#[test]
 fn without_colour_or_unicode_the_screen_is_plain() {
-    for keys in ["", "L", "b", "w", "D", "m", "d", "?", ":", "s"] {
+    for keys in ["", "L", "b", "w", "D", "m", "d", "S", "?", ":", "s"] {
         let mut driver = driver(120, 40, Theme::new(false, true));
         driver.rest();
         for key in Key::script(keys).unwrap() {
@@ -422,8 +455,11 @@ fn jumps_and_calls_are_followed_and_come_back() {
     let hidden = after("gschedule<enter>jjjjs", 120, 40);
     assert_eq!(hidden.app.here.windows.code.cursor, 3);
     assert!(!text(&hidden.app).contains("core.c"));
-    let source = after("gschedule<enter>k<enter>", 120, 40);
-    assert_eq!(source.app.here.command, "l kernel/sched/core.c:6700 100");
+    let mut source = after("gschedule<enter>k<enter>", 120, 40);
+    assert_eq!(source.app.here.screen, Screen::Source);
+    // And Enter goes back to the instruction.
+    source.press(Key::script("<enter>").unwrap()[0]);
+    assert_eq!(source.app.here.screen, Screen::Code);
     assert!(text(&after("gschedule<enter>x", 120, 40).app).contains("+28"));
 }
 

@@ -3,7 +3,7 @@
 use super::{Answer, Call, Command, CommandError, Console};
 use crate::dump::VirtAddr;
 use crate::kernel::Code;
-use crate::present::{Disassembly, Document, Radix};
+use crate::present::{Disassembly, Document, Radix, no_lines};
 
 pub(super) const DIS: Command = Command {
     name: "dis",
@@ -64,7 +64,7 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
         false => disassembly,
     };
     if wanted.lines && disassembly.rows.iter().all(|row| row.origin.is_none()) {
-        notes.push(super::source::no_lines(console.session, at));
+        notes.push(no_lines(console.session, at));
     }
     let lines = disassembly.lines(wanted.radix);
     let mut answer = Answer { notes, ..Document::Table(disassembly.table(lines)).into() };

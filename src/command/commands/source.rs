@@ -5,7 +5,7 @@ use super::{Answer, Call, Command, CommandError, Console};
 use crate::debuginfo::{Position, SourceFile};
 use crate::dump::VirtAddr;
 use crate::kernel::Session;
-use crate::present::Line;
+use crate::present::{Line, no_lines, no_source};
 use std::ops::RangeInclusive;
 
 pub(super) const L: Command = Command {
@@ -50,10 +50,10 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
     let searched = || if asked { trees.search(&file) } else { None };
     let Some(source) = trees.read(&file).or_else(searched) else {
         if asked {
-            return Err(CommandError::new(not_at_hand(session, &file)));
+            return Err(CommandError::new(no_source(session, &file)));
         }
         let lines = vec![Line::from(format!("{file}:{line}"))];
-        return Ok(Answer { notes: vec![not_at_hand(session, &file)], ..Answer::from(lines) });
+        return Ok(Answer { notes: vec![no_source(session, &file)], ..Answer::from(lines) });
     };
     let count = count.map_or(LINES, |count| u32::try_from(count).unwrap_or(MOST)).min(MOST);
     let before = BEFORE.min(count / 2);
@@ -83,7 +83,7 @@ pub(super) fn function(
     let head = ["FILE: ".to_owned() + &file, format!("LINE: {line}"), String::new()];
     let mut lines: Vec<Line> = head.into_iter().map(Line::from).collect();
     let Some(source) = session.source_trees().read(&file) else {
-        return Ok(Answer { notes: vec![not_at_hand(session, &file)], ..Answer::from(lines) });
+        return Ok(Answer { notes: vec![no_source(session, &file)], ..Answer::from(lines) });
     };
     let last = match count {
         Some(count) => line.saturating_add(u32::try_from(count).unwrap_or(MOST).min(MOST)),
@@ -110,22 +110,6 @@ fn line_of(session: &Session, at: VirtAddr) -> Result<(String, u32), CommandErro
     let positions = session.positions(at);
     let known = positions.first().and_then(|p| Some((p.file.as_deref()?.to_owned(), p.line?)));
     known.ok_or_else(|| CommandError::new(no_lines(session, at)))
-}
-
-/// Why no line of an address is known.
-pub(super) fn no_lines(session: &Session, at: VirtAddr) -> String {
-    match session.dwarf() {
-        Ok(_) => format!("the debug information has no line for {at}"),
-        Err(unknown) => format!("lines are not known: {unknown}"),
-    }
-}
-
-fn not_at_hand(session: &Session, file: &str) -> String {
-    let how = match session.source_trees().is_empty() {
-        true => "say where the kernel's source is with --source DIR",
-        false => "no --source has it",
-    };
-    format!("{file} is not at hand: {how}")
 }
 
 /// Lines with their numbers; the one that was asked for has a mark.

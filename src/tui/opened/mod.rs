@@ -5,11 +5,12 @@ mod frame;
 mod inspect;
 mod memory;
 mod resolve;
+mod source;
 mod suggest;
 
 use super::model::{
-    CodeView, FrameRow, Inspection, LogLine, MemoryView, Output, Overview, Place, Subject,
-    Suggestion, TraceView,
+    CodeView, FrameRow, Inspection, LogLine, MemoryView, Output, Overview, Place, SourceView,
+    Subject, Suggestion, TraceView,
 };
 use super::source::{Answer, Lines, Source};
 use crate::command::{COMMANDS, CommandError, Console, Lasting};
@@ -169,6 +170,10 @@ impl Source for Opened {
 
     fn code(&self, at: VirtAddr) -> Answer<CodeView> {
         code::view(self, at)
+    }
+
+    fn text(&self, at: VirtAddr) -> Answer<SourceView> {
+        source::view(self, at)
     }
 
     fn resolve(&self, text: &str) -> Answer<Place> {

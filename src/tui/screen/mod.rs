@@ -11,6 +11,7 @@ mod log;
 mod memory;
 mod output;
 mod overlay;
+pub(crate) mod source;
 pub(crate) mod tasks;
 mod why;
 
@@ -58,6 +59,7 @@ pub(crate) fn paint(app: &App, buf: &mut Buffer) {
         Screen::Log => log::draw_log(app, buf, frames.body),
         Screen::Memory => memory::draw_memory(app, buf, frames.body),
         Screen::Code => code::draw_code(app, buf, frames.body),
+        Screen::Source => source::draw_source(app, buf, frames.body),
         Screen::Output => output::draw_output(app, buf, frames.body),
     }
     footer::draw_footer(app, buf, frames.footer);

@@ -2,8 +2,8 @@
 
 use crate::dump::VirtAddr;
 use crate::tui::app::{App, Effect};
-use crate::tui::code;
-use crate::tui::history::Screen;
+use crate::tui::code::{self, CodeRow};
+use crate::tui::history::{Screen, Spot};
 use crate::tui::keymap::Pane;
 use crate::tui::locktree::{LockNode, LockRow};
 use crate::tui::model::{FrameRow, Place, ROW, States, Subject, Value};
@@ -45,14 +45,11 @@ pub(super) fn enter(app: &mut App) -> Vec<Effect> {
                 app.go(&place);
                 return Vec::new();
             }
-            let source = app.code.ready().and_then(|v| code::source(v, &app.code_rows, row));
-            if let Some(command) = source {
-                app.leave();
-                app.here.screen = Screen::Output;
-                app.here.command = command;
-                app.here.windows.output = Window::default();
+            if matches!(app.code_rows.get(row), Some(CodeRow::Source(_))) {
+                source(app);
             }
         }
+        Screen::Source => code(app),
         Screen::Log => {}
         Screen::Output => {
             let row = app.here.windows.output.cursor;
@@ -309,10 +306,62 @@ pub(super) fn code(app: &mut App) {
     }
 }
 
+/// The source screen, at what is selected.
+pub(super) fn source(app: &mut App) {
+    if app.here.screen == Screen::Source {
+        return;
+    }
+    match source_at(app) {
+        Some(spot) if spot.at.0 >> 63 == 1 => {
+            app.leave();
+            app.here.screen = Screen::Source;
+            app.show_source(spot);
+        }
+        Some(_) => app.message = Some((Role::Fault, "this is not in the kernel".to_owned())),
+        None => app.message = Some((Role::Fault, "no code is selected".to_owned())),
+    }
+}
+
+fn source_at(app: &App) -> Option<Spot> {
+    let windows = &app.here.windows;
+    match (app.here.screen, app.here.pane) {
+        (Screen::Code, _) => {
+            let row = windows.code.cursor;
+            let instruction = code::instruction(app.code.ready()?, &app.code_rows, row)?;
+            Some(app.spot(instruction.at, |at| instruction.covers(at)))
+        }
+        (Screen::Overview, Pane::Backtrace) => {
+            let at = code_at(app)?;
+            let above = app.trace_rows.get(..=windows.trace.cursor)?.iter().rev();
+            // The function that the line is about; the outermost one is the frame's own.
+            above.into_iter().find_map(|row| match *row {
+                TraceRow::Frame(n) => Some(Spot { at, function: usize::MAX, frame: Some(n) }),
+                TraceRow::Inline { frame, position } => {
+                    Some(Spot { at, function: position, frame: Some(frame) })
+                }
+                _ => None,
+            })
+        }
+        _ => {
+            let at = code_at(app)?;
+            Some(app.spot(at, |its| its == at))
+        }
+    }
+}
+
+/// Goes one function along the stack.
+pub(super) fn walk(app: &mut App, to: impl Fn(&App) -> Option<Spot>, none: &str) {
+    match to(app) {
+        Some(spot) => app.show_source(spot),
+        None => app.message = Some((Role::Dim, none.to_owned())),
+    }
+}
+
 fn code_at(app: &App) -> Option<VirtAddr> {
     let windows = &app.here.windows;
     let row = match (app.here.screen, app.here.pane) {
         (Screen::Memory, _) => return Some(app.here.memory),
+        (Screen::Source, _) => return Some(app.here.source.at),
         (Screen::Output, _) => match app.output.ready()?.lines.get(windows.output.cursor)?.1 {
             Some(Place::Code(at) | Place::Memory(at)) => return Some(at),
             _ => return None,

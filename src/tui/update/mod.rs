@@ -16,7 +16,7 @@ use super::prompt::{Overlay, Purpose};
 use super::tasklist;
 use super::theme::Role;
 use super::widget::window::Window;
-use following::{cancel, code, collapse, enter, expand, memory, tell, what};
+use following::{cancel, code, collapse, enter, expand, memory, source, tell, walk, what};
 use moving::{click, component, page, search, step, wheel};
 use ratatui::crossterm::event::KeyCode;
 use typing::{help, prompt, read_verdict, type_on};
@@ -81,6 +81,7 @@ fn must_wait(app: &App, key: Key) -> bool {
     if app.overlay.is_some() || app.here.screen != Screen::Overview {
         let loading = match app.here.screen {
             Screen::Code => app.code.loading,
+            Screen::Source => app.source.loading,
             Screen::Why => app.locks.loading,
             _ => false,
         };
@@ -112,6 +113,9 @@ fn depends(app: &App, key: Key) -> bool {
                 | Action::Memory
                 | Action::What
                 | Action::Code
+                | Action::Source
+                | Action::Caller
+                | Action::Callee
                 | Action::Search
                 | Action::SearchNext
                 | Action::SearchPrevious
@@ -231,6 +235,9 @@ pub(crate) fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Memory => memory(app),
         Action::What => what(app),
         Action::Code => code(app),
+        Action::Source => source(app),
+        Action::Caller => walk(app, App::caller, "no caller of this is known"),
+        Action::Callee => walk(app, App::callee, "nothing further in is known"),
         Action::SourceLines => app.toggle_source_lines(),
         Action::StateBlocked => states(app, |states| states.blocked = !states.blocked),
         Action::StateRunning => states(app, |states| states.running = !states.running),

@@ -7,6 +7,7 @@ use crate::tui::history::Screen;
 use crate::tui::keymap::Pane;
 use crate::tui::layout::Frames;
 use crate::tui::screen::locks::components_height;
+use crate::tui::screen::source::functions_height;
 use crate::tui::theme::Role;
 use crate::tui::widget::window::Window;
 use ratatui::layout::Rect;
@@ -32,6 +33,11 @@ pub(super) fn step(app: &mut App, rows: isize) {
         }
         Screen::Memory => step_memory(app, rows),
         Screen::Code => windows.code.step(rows, app.code_rows.len()),
+        Screen::Source => {
+            let mut window = windows.source;
+            window.step(rows, app.source_lines().len());
+            app.here.windows.source = window;
+        }
         Screen::Why => windows.why.step(rows, app.why.rows.len()),
         Screen::Locks => windows.locks.step(rows, app.lock_rows.len()),
         Screen::Overview => match app.here.pane {
@@ -126,18 +132,28 @@ pub(super) fn search(app: &mut App, forward: bool, here: bool) {
             let Some(view) = app.code.ready() else { return };
             app.code_rows.iter().map(|row| row.text(view)).collect()
         }
+        Screen::Source => app.source_lines().iter().map(|line| line.as_str().into()).collect(),
         _ => return,
     };
-    let window = match app.here.screen {
-        Screen::Log => &mut app.here.windows.log,
-        Screen::Code => &mut app.here.windows.code,
-        _ => &mut app.here.windows.output,
+    let windows = &app.here.windows;
+    let cursor = match app.here.screen {
+        Screen::Log => windows.log.cursor,
+        Screen::Code => windows.code.cursor,
+        Screen::Source => windows.source.cursor,
+        _ => windows.output.cursor,
     };
     let len = lines.len();
     let start = usize::from(!here);
     let found = (start..len + start)
-        .map(|n| if forward { window.cursor + n } else { window.cursor + len - n } % len.max(1))
+        .map(|n| if forward { cursor + n } else { cursor + len - n } % len.max(1))
         .find(|n| lines.get(*n).is_some_and(|line| line.to_lowercase().contains(&needle)));
+    let windows = &mut app.here.windows;
+    let window = match app.here.screen {
+        Screen::Log => &mut windows.log,
+        Screen::Code => &mut windows.code,
+        Screen::Source => &mut windows.source,
+        _ => &mut windows.output,
+    };
     match found {
         Some(line) => window.cursor = line,
         None => app.message = Some((Role::Fault, format!("not found: {}", app.here.search))),
@@ -177,6 +193,9 @@ pub(super) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
         }
         (Screen::Log, _) => (windows.log, 1),
         (Screen::Code, _) => (windows.code, 1),
+        (Screen::Source, _) => {
+            (windows.source, 1 + usize::from(functions_height(app, app.frames().body.height)))
+        }
         (Screen::Why, _) => (windows.why, 1),
         (Screen::Output, _) => (windows.output, 1),
         (Screen::Memory, _) => (windows.memory, 1),
