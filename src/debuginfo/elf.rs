@@ -47,8 +47,8 @@ pub enum ElfError {
     Stripped,
 }
 
-/// A vmlinux, or a module's file.
-pub struct Vmlinux {
+/// The kernel's file, a module's, or one with debug information of either.
+pub struct ElfFile {
     bytes: Arc<Bytes>,
     sections: Vec<SectionHeader>,
     /// The section that holds the names of the sections.
@@ -82,44 +82,52 @@ impl Deref for Stored {
     }
 }
 
-impl Vmlinux {
+impl ElfFile {
     /// Opens the file and reads its headers.
     ///
     /// # Errors
     /// [`ElfError`] when it is not an x86-64 kernel.
-    pub fn open(path: &Path) -> Result<Vmlinux, ElfError> {
-        Vmlinux::new(map(path)?)
+    pub fn open(path: &Path) -> Result<ElfFile, ElfError> {
+        ElfFile::new(map(path)?)
     }
 
     /// Opens a module's file, which may be compressed.
     ///
     /// # Errors
     /// [`ElfError`] when it is no x86-64 module.
-    pub fn open_module(path: &Path) -> Result<Vmlinux, ElfError> {
-        let file = Vmlinux::parse(relocate::unpack(map(path)?)?)?;
+    pub fn open_module(path: &Path) -> Result<ElfFile, ElfError> {
+        let file = ElfFile::parse(relocate::unpack(map(path)?)?)?;
         if !file.relocatable {
             return Err(ElfError::Foreign("an ELF file that is no module"));
         }
         Ok(file)
     }
 
+    /// Opens what dwz moved out of other files, whatever kind of file it calls itself.
+    ///
+    /// # Errors
+    /// [`ElfError`] when it is no x86-64 ELF file.
+    pub(super) fn open_supplement(path: &Path) -> Result<ElfFile, ElfError> {
+        Ok(ElfFile { relocatable: false, ..ElfFile::parse(map(path)?)? })
+    }
+
     /// Reads the headers of a file that is in memory.
     ///
     /// # Errors
-    /// As [`Vmlinux::open`].
-    pub fn from_vec(bytes: Vec<u8>) -> Result<Vmlinux, ElfError> {
-        Vmlinux::new(Bytes::Owned(bytes))
+    /// As [`ElfFile::open`].
+    pub fn from_vec(bytes: Vec<u8>) -> Result<ElfFile, ElfError> {
+        ElfFile::new(Bytes::Owned(bytes))
     }
 
-    fn new(bytes: Bytes) -> Result<Vmlinux, ElfError> {
-        let file = Vmlinux::parse(bytes)?;
+    fn new(bytes: Bytes) -> Result<ElfFile, ElfError> {
+        let file = ElfFile::parse(bytes)?;
         if file.relocatable {
             return Err(ElfError::Foreign("an ELF file that is no program (a module or a core?)"));
         }
         Ok(file)
     }
 
-    fn parse(bytes: Bytes) -> Result<Vmlinux, ElfError> {
+    fn parse(bytes: Bytes) -> Result<ElfFile, ElfError> {
         if !bytes.starts_with(b"\x7fELF") {
             return Err(ElfError::NotElf);
         }
@@ -136,7 +144,7 @@ impl Vmlinux {
         let offset = usize::try_from(header.e_shoff).map_err(|_| SECTIONS)?;
         let sections = SectionHeader::parse(&bytes, offset, usize::from(header.e_shnum), context());
         let sections = sections.map_err(|_| SECTIONS)?;
-        Ok(Vmlinux {
+        Ok(ElfFile {
             bytes: Arc::new(bytes),
             sections,
             names: usize::from(header.e_shstrndx),
@@ -158,6 +166,12 @@ impl Vmlinux {
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.header(name).is_some_and(|section| section.sh_type != SHT_NOBITS)
+    }
+
+    /// Whether it has DWARF.
+    #[must_use]
+    pub fn has_debug_info(&self) -> bool {
+        self.has(".debug_info") || self.has(".zdebug_info")
     }
 
     /// Fills what a module's file leaves open in a section; see [`relocate`].
@@ -190,7 +204,7 @@ impl Vmlinux {
         }
     }
 
-    /// Whether [`Vmlinux::relocate`] would change that section.
+    /// Whether [`ElfFile::relocate`] would change that section.
     pub(super) fn has_holes(&self, name: &str) -> bool {
         self.relocatable && self.number(&format!(".rela{name}")).is_some()
     }
@@ -498,8 +512,8 @@ pub(super) mod tests {
         ])
     }
 
-    pub(in crate::debuginfo) fn open(bytes: Vec<u8>) -> Result<Vmlinux, ElfError> {
-        Vmlinux::new(Bytes::Owned(bytes))
+    pub(in crate::debuginfo) fn open(bytes: Vec<u8>) -> Result<ElfFile, ElfError> {
+        ElfFile::new(Bytes::Owned(bytes))
     }
 
     #[test]

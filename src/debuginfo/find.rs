@@ -4,7 +4,7 @@
 //! 5.9; without it the release must do.
 
 use super::advice::Advice;
-use super::elf::{ElfError, Vmlinux};
+use super::elf::{ElfError, ElfFile};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -29,8 +29,8 @@ pub struct Places {
     pub debug_dirs: Vec<PathBuf>,
     /// The root directory.
     pub root: PathBuf,
-    /// The cache of debuginfod's client.
-    pub debuginfod_cache: Option<PathBuf>,
+    /// Where debuginfod's client may keep what it got.
+    pub debuginfod_caches: Vec<PathBuf>,
     /// Take a file that does not belong to the dump, too.
     pub force: bool,
 }
@@ -69,7 +69,7 @@ pub struct Found {
     /// Where it was.
     pub path: PathBuf,
     /// The file.
-    pub vmlinux: Vmlinux,
+    pub file: ElfFile,
     /// That it does not belong to the dump, where it was taken by force.
     pub warning: Option<Refused>,
 }
@@ -100,25 +100,18 @@ impl Default for Places {
             vmlinux: None,
             debug_dirs: Vec::new(),
             root: PathBuf::from("/"),
-            debuginfod_cache: None,
+            debuginfod_caches: Vec::new(),
             force: false,
         }
     }
 }
 
 impl Places {
-    /// The usual places of this machine. debuginfod's cache is where its client has it: in
-    /// `DEBUGINFOD_CACHE_PATH`, else `debuginfod_client` in the user's cache directory.
+    /// The usual places of this machine.
     #[must_use]
     pub fn of_this_machine() -> Places {
-        let variable =
-            |name| -> Option<OsString> { std::env::var_os(name).filter(|value| !value.is_empty()) };
-        let cache = variable("DEBUGINFOD_CACHE_PATH").map(PathBuf::from).or_else(|| {
-            let caches = variable("XDG_CACHE_HOME").map(PathBuf::from);
-            let caches = caches.or_else(|| Some(Path::new(&variable("HOME")?).join(".cache")))?;
-            Some(caches.join("debuginfod_client"))
-        });
-        Places { debuginfod_cache: cache, ..Places::default() }
+        let variable = |name: &str| std::env::var_os(name);
+        Places { debuginfod_caches: debuginfod_caches(&variable), ..Places::default() }
     }
 
     /// Every path where the kernel's vmlinux may be, best first.
@@ -144,8 +137,9 @@ impl Places {
             }
             found.push(self.root.join("boot").join(format!("vmlinux-{release}")));
         }
-        if let (Some(cache), Some(id)) = (&self.debuginfod_cache, build_id) {
-            found.extend(["debuginfo", "executable"].map(|kind| cache.join(id).join(kind)));
+        for cache in &self.debuginfod_caches {
+            let files = |id| ["debuginfo", "executable"].map(|kind| cache.join(id).join(kind));
+            found.extend(build_id.into_iter().flat_map(files));
         }
         found
     }
@@ -160,19 +154,35 @@ impl Places {
             if self.vmlinux.is_none() && !path.is_file() {
                 continue;
             }
-            let checked = Vmlinux::open(&path).map_err(Refused::from).and_then(|vmlinux| {
-                match belongs(&vmlinux, of) {
-                    Err(why) if !self.force => Err(why),
-                    belongs => Ok((vmlinux, belongs.err())),
-                }
-            });
+            let checked =
+                ElfFile::open(&path).map_err(Refused::from).and_then(|file| {
+                    match belongs(&file, of) {
+                        Err(why) if !self.force => Err(why),
+                        belongs => Ok((file, belongs.err())),
+                    }
+                });
             match checked {
-                Ok((vmlinux, warning)) => return Ok(Found { path, vmlinux, warning }),
+                Ok((file, warning)) => return Ok(Found { path, file, warning }),
                 Err(why) => refused.push((path, why)),
             }
         }
         Err(NotFound { refused, advice: Advice::new(of) })
     }
+}
+
+/// Where debuginfod's client keeps what it got: in `DEBUGINFOD_CACHE_PATH` alone when that is set,
+/// else in `.debuginfod_client_cache` in the home directory where that is left from older versions,
+/// and in `debuginfod_client` in `XDG_CACHE_HOME` or in `.cache`.
+fn debuginfod_caches(variable: &dyn Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
+    let path = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(named) = path("DEBUGINFOD_CACHE_PATH") {
+        return vec![named];
+    }
+    let home = path("HOME");
+    let older = home.as_ref().map(|home| home.join(".debuginfod_client_cache"));
+    let caches = [path("XDG_CACHE_HOME"), home.map(|home| home.join(".cache"))];
+    let caches = caches.into_iter().flatten().map(|caches| caches.join("debuginfod_client"));
+    older.into_iter().chain(caches).collect()
 }
 
 /// Where distributions put it in a directory like `/usr/lib/debug`.
@@ -210,14 +220,14 @@ pub(super) fn is_plain(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_+~".contains(&byte))
 }
 
-fn belongs(vmlinux: &Vmlinux, of: &Identity) -> Result<(), Refused> {
+fn belongs(file: &ElfFile, of: &Identity) -> Result<(), Refused> {
     let same = |what, its: Option<String>, dump: &Option<String>| match (its, dump) {
         (Some(its), Some(dump)) if its.eq_ignore_ascii_case(dump) => Some(Ok(())),
         (Some(its), Some(dump)) => Some(Err(Refused::Other { what, its, dump: dump.clone() })),
         _ => None,
     };
-    same("build id", vmlinux.build_id(), &of.build_id)
-        .or_else(|| same("release", vmlinux.release(), &of.release))
+    same("build id", file.build_id(), &of.build_id)
+        .or_else(|| same("release", file.release(), &of.release))
         .unwrap_or(Ok(()))
 }
 

@@ -26,6 +26,7 @@ mod module_files;
 mod names;
 mod relocate;
 mod source;
+mod supplement;
 mod symbols;
 mod types;
 
@@ -33,12 +34,14 @@ pub use advice::Advice;
 pub use btf::{Btf, BtfError};
 pub use dwarf::{
     Activation, Caller, Dwarf, DwarfError, DwarfOf, FrameRegisters, Local, LocalPlace, Position,
+    Supplement,
 };
-pub use elf::{ElfError, Section, Vmlinux, build_id};
+pub use elf::{ElfError, ElfFile, Section, build_id};
 pub use find::{Found, Identity, NotFound, Places, Refused};
 pub use kallsyms::{KallsymsAddresses, KallsymsError};
 pub use module_files::{ModuleFiles, ModuleIdentity};
 pub use source::{SourceFile, SourceTree, SourceTrees};
+pub use supplement::MissingSupplement;
 pub use symbols::{Symbol, SymbolRef, SymbolTable, Symbols};
 pub use types::{
     Compound, Enumerator, Kind, Member, MemberDef, Tag, Type, TypeDef, TypeError, TypeId,

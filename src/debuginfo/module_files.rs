@@ -5,7 +5,7 @@
 //! `.ko.gz`). Where below `kernel/` a module is, its name does not say: the directories of the release
 //! are read once. The kernel makes no difference between `-` and `_` in names.
 
-use super::elf::Vmlinux;
+use super::elf::ElfFile;
 use super::find::{Found, Identity, Places, Refused, by_build_id, is_plain};
 use crate::dump::VirtAddr;
 use std::collections::HashMap;
@@ -114,7 +114,7 @@ impl Places {
                 candidates.push(by_build_id(&dir.join("usr/lib/debug"), id));
             }
             candidates.push(by_build_id(&self.root.join("usr/lib/debug"), id));
-            candidates.extend(self.debuginfod_cache.iter().map(|c| c.join(id).join("debuginfo")));
+            candidates.extend(self.debuginfod_caches.iter().map(|c| c.join(id).join("debuginfo")));
         }
         let named = files.0.get(&wanted.name.replace('-', "_"));
         candidates.extend(named.into_iter().flatten().cloned());
@@ -124,9 +124,9 @@ impl Places {
                 continue;
             }
             match self.open_module(&path, wanted) {
-                Ok((mut vmlinux, warning)) => {
-                    vmlinux.place(wanted.sections);
-                    return Ok(Found { path, vmlinux, warning });
+                Ok((mut file, warning)) => {
+                    file.place(wanted.sections);
+                    return Ok(Found { path, file, warning });
                 }
                 Err(why) => refused.push((path, why)),
             }
@@ -138,9 +138,9 @@ impl Places {
         &self,
         path: &Path,
         wanted: ModuleIdentity<'_>,
-    ) -> Result<(Vmlinux, Option<Refused>), Refused> {
-        let file = Vmlinux::open_module(path)?;
-        if !file.has(".debug_info") && !file.has(".zdebug_info") {
+    ) -> Result<(ElfFile, Option<Refused>), Refused> {
+        let file = ElfFile::open_module(path)?;
+        if !file.has_debug_info() {
             return Err(Refused::Stripped);
         }
         match (file.build_id(), wanted.build_id) {

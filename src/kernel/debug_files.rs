@@ -10,10 +10,10 @@ use super::module::Module;
 use super::module_sections::{SectionFields, loaded_build_id};
 use super::{Kernel, Known, Options, Unknown};
 use crate::debuginfo::{
-    Btf, Dwarf, Found, Identity, ModuleFiles, ModuleIdentity, Places, Refused, Symbols, Tag,
-    TypeDef, TypeId, TypeSource, Types, Vmlinux,
+    Advice, Btf, Dwarf, DwarfError, ElfFile, Found, Identity, ModuleFiles, ModuleIdentity, Places,
+    Refused, Symbols, Tag, TypeDef, TypeId, TypeSource, Types,
 };
-use crate::dump::{VirtAddr, VmcoreInfo};
+use crate::dump::{VirtAddr, VmcoreInfo, scrub};
 use crate::memory::VirtualMemory;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -111,9 +111,9 @@ impl DebugFiles {
         let found = self.vmlinux.get_or_init(|| {
             let places = self.places()?;
             if let Some(give) = self.built_in {
-                let vmlinux = Vmlinux::from_vec(give());
-                let vmlinux = vmlinux.map_err(|error| Unknown::because(error.to_string()))?;
-                return Ok(Found { path: "(part of this program)".into(), vmlinux, warning: None });
+                let file = ElfFile::from_vec(give());
+                let file = file.map_err(|error| Unknown::because(error.to_string()))?;
+                return Ok(Found { path: "(part of this program)".into(), file, warning: None });
             }
             places
                 .find(&self.identity())
@@ -129,9 +129,9 @@ impl DebugFiles {
     }
 
     /// How far above where the file was linked to the kernel runs.
-    pub(super) fn shift(&self, vmlinux: &Vmlinux) -> u64 {
+    pub(super) fn shift(&self, file: &ElfFile) -> u64 {
         let by_stext = || {
-            let linked = vmlinux.symbols(0).ok()?.find_all("_stext").next()?.at;
+            let linked = file.symbols(0).ok()?.find_all("_stext").next()?.at;
             Some(self.stext?.0.wrapping_sub(linked.0))
         };
         self.kernel_offset.or_else(by_stext).unwrap_or(0)
@@ -141,10 +141,53 @@ impl DebugFiles {
     pub(super) fn dwarf(&self) -> Known<&Dwarf> {
         let found = self.dwarf.get_or_init(|| {
             let found = self.vmlinux()?;
-            Dwarf::new(&found.vmlinux, self.shift(&found.vmlinux), KERNEL_DWARF)
-                .map_err(|why| Unknown::because(format!("{}: {why}", found.path.display())))
+            self.open_dwarf(found, self.shift(&found.file), KERNEL_DWARF)
         });
         found.as_ref().map_err(Unknown::clone)
+    }
+
+    /// The DWARF of a file, and of the supplementary file that it may need.
+    fn open_dwarf(&self, found: &Found, shift: u64, source: u16) -> Known<Dwarf> {
+        let dwarf = Dwarf::new(&found.file, shift, source)
+            .map_err(|why| Unknown::because(format!("{}: {why}", path(found))))?;
+        let Ok(places) = self.places() else { return Ok(dwarf) };
+        Ok(match places.supplement(&found.file, &found.path) {
+            Ok(None) => dwarf,
+            Ok(Some(supplement)) => dwarf.with_supplement(supplement),
+            Err(missing) => {
+                let package = Advice::new(&self.identity()).package;
+                let package = package.map(|package| format!("; it comes with {package}"));
+                dwarf.lacking(format!("{missing}{}", package.unwrap_or_default()))
+            }
+        })
+    }
+
+    /// What is wrong with the files that were opened so far, each a sentence.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let mut add = |found: Option<&Known<Found>>, dwarf: &OnceLock<Known<Dwarf>>| {
+            let Some(Ok(found)) = found else { return };
+            let path = path(found);
+            if let Some(warning) = &found.warning {
+                notes.push(format!("{path}: {warning}"));
+            }
+            if !found.file.has_debug_info() {
+                notes.push(format!("{path}: {}", DwarfError::None));
+            }
+            match dwarf.get() {
+                Some(Ok(dwarf)) => {
+                    notes.extend(dwarf.notes().iter().map(|note| format!("{path}: {note}")));
+                }
+                Some(Err(why)) => notes.push(why.to_string()),
+                None => {}
+            }
+        };
+        add(self.vmlinux.get(), &self.dwarf);
+        for module in self.modules.get().into_iter().flatten() {
+            add(module.plain.get(), &module.dwarf);
+            add(module.packed.get(), &module.dwarf);
+        }
+        notes
     }
 
     /// Says which modules are loaded. `first` is the number of the first one's source of types, the
@@ -184,8 +227,7 @@ impl DebugFiles {
             };
             let found = self.module_file(number).or_else(packed)?;
             // Relocated to where it was loaded, it has the addresses of the running kernel.
-            Dwarf::new(&found.vmlinux, 0, module.source)
-                .map_err(|why| Unknown::because(format!("{}: {why}", found.path.display())))
+            self.open_dwarf(found, 0, module.source)
         });
         dwarf.as_ref().map_err(Unknown::clone)
     }
@@ -220,6 +262,10 @@ impl DebugFiles {
             Unknown::because(format!("no debug file of module {name} found{refused}"))
         })
     }
+}
+
+fn path(found: &Found) -> String {
+    scrub(found.path.as_os_str().as_encoded_bytes())
 }
 
 /// Whose DWARF a source of types is.

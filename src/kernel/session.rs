@@ -282,7 +282,8 @@ impl Session {
         let tasks = self.tasks.get().into_iter().flat_map(|tasks| &tasks.notes);
         let log = self.log.get().into_iter().flat_map(|log| &log.notes);
         let mut notes: Vec<String> = Vec::new();
-        let first = synthetic.iter().chain(&refused);
+        let files = self.files.notes();
+        let first = synthetic.iter().chain(&refused).chain(&files);
         for note in first.chain(sources).chain(cpus).chain(tasks).chain(log) {
             if !notes.contains(note) {
                 notes.push(note.clone());

@@ -142,7 +142,7 @@ fn kernel_symbols(
     let read = || kallsyms::read(memory, &KallsymsAddresses::locate(address)?);
     let search = |_| kallsyms::search(memory, address);
     read().or_else(search).or_else(|error| match files.vmlinux() {
-        Ok(found) => found.vmlinux.symbols(files.shift(&found.vmlinux)).map_err(unknown),
+        Ok(found) => found.file.symbols(files.shift(&found.file)).map_err(unknown),
         Err(missing) => Err(Unknown::because(format!("{error}; {missing}"))),
     })
 }
@@ -165,7 +165,7 @@ fn kernel_btf(kernel: Kernel<'_>, files: &DebugFiles) -> Known<Arc<Btf>> {
     let from_file = |error: Unknown| {
         let found =
             files.vmlinux().map_err(|missing| Unknown::because(format!("{error}; {missing}")))?;
-        let section = found.vmlinux.section(".BTF").ok_or(error)?;
+        let section = found.file.section(".BTF").ok_or(error)?;
         Btf::new(section.bytes.to_vec(), 0).map_err(unknown)
     };
     read().or_else(from_file).map(Arc::new)

@@ -1,6 +1,6 @@
 //! The compiled kernel of the test: where its symbols are, how its types are laid out, what its code does to a stack.
 
-use hangscope::debuginfo::{Dwarf, Symbols, Types, Vmlinux};
+use hangscope::debuginfo::{Dwarf, ElfFile, Symbols, Types};
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -22,7 +22,7 @@ pub(crate) struct Kernel {
 
 impl Kernel {
     pub(crate) fn open(path: &Path) -> Kernel {
-        let vmlinux = Vmlinux::open(path).unwrap();
+        let vmlinux = ElfFile::open(path).unwrap();
         let section = |name: &str| {
             let section = vmlinux.section(name).unwrap();
             (section.at.0, section.bytes.to_vec())

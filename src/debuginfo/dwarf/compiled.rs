@@ -1,7 +1,7 @@
 //! C as a compiler makes it into DWARF, for tests.
 
 use super::Dwarf;
-use crate::debuginfo::{Types, Vmlinux};
+use crate::debuginfo::{ElfFile, Types};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl Compiled {
     }
 
     pub(super) fn dwarf(&self) -> Dwarf {
-        Dwarf::new(&Vmlinux::open(&self.0.join("out")).unwrap(), 0, 0).unwrap()
+        Dwarf::new(&ElfFile::open(&self.0.join("out")).unwrap(), 0, 0).unwrap()
     }
 
     /// Its types, the only ones.

@@ -1,9 +1,11 @@
 //! One DIE: the unit that it is in, its attributes, its children, its name.
 
+use super::units::Start;
 use super::{Dwarf, Reader};
 use gimli::{
-    Abbreviations, AttributeValue, DebugInfoOffset, DebugStrOffsetsBase, DebugStrOffsetsIndex,
-    DebugTypeSignature, DebuggingInformationEntry, EndianSlice, UnitHeader, UnitOffset, UnitType,
+    Abbreviations, AttributeValue, DebugStrOffset, DebugStrOffsetsBase, DebugStrOffsetsIndex,
+    DebugTypeSignature, DebuggingInformationEntry, EndianSlice, Section, UnitHeader, UnitOffset,
+    UnitType,
 };
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -20,8 +22,10 @@ pub(super) type Entry<'d> = DebuggingInformationEntry<Reader<'d>>;
 pub(super) struct TypeUnit<'d> {
     pub(super) header: UnitHeader<Reader<'d>>,
     pub(super) own: Arc<Own>,
-    /// Where it begins.
-    pub(super) start: DebugInfoOffset,
+    /// Its number.
+    pub(super) start: Start,
+    /// Whether it is in the supplementary file.
+    shared: bool,
 }
 
 /// What a unit keeps outside of `.debug_info`.
@@ -36,27 +40,17 @@ pub(super) struct Own {
 pub(super) type OwnOfUnits = OnceLock<Vec<OnceLock<Option<Arc<Own>>>>>;
 
 /// The types that have units of their own (`-fdebug-types-section`), by their signature.
-pub(super) type Signatures = OnceLock<HashMap<DebugTypeSignature, u32>>;
+pub(super) type Signatures = OnceLock<HashMap<DebugTypeSignature, usize>>;
 
 /// A name.
 pub(super) enum Name<'d> {
-    /// Where it is in `.debug_str`.
+    /// Where it is in `.debug_str`; in that of the supplementary file, which is laid behind it.
     At(usize),
     /// Itself.
     Text(&'d [u8]),
 }
 
 impl<'d> TypeUnit<'d> {
-    /// The unit that begins there.
-    pub(super) fn new(
-        dwarf: &gimli::Dwarf<Reader<'d>>,
-        at: DebugInfoOffset,
-    ) -> Result<TypeUnit<'d>, gimli::Error> {
-        let header = dwarf.debug_info.header_from_offset(at)?;
-        let own = Arc::new(Own::new(dwarf, &header)?);
-        Ok(TypeUnit { header, own, start: at })
-    }
-
     /// The place in the unit that an attribute refers to.
     pub(super) fn local(&self, value: &AttributeValue<Reader<'d>>) -> Option<UnitOffset> {
         match value {
@@ -124,15 +118,19 @@ impl<'d> TypeUnit<'d> {
         value: &AttributeValue<Reader<'d>>,
     ) -> Option<Name<'d>> {
         Some(match *value {
-            AttributeValue::DebugStrRef(at) => Name::At(at.0),
-            AttributeValue::DebugStrOffsetsIndex(index) => Name::At(self.listed(dwarf, index)?),
+            AttributeValue::DebugStrRef(at) => Name::At(self.string(dwarf, at.0)?),
+            AttributeValue::DebugStrOffsetsIndex(index) => {
+                Name::At(self.string(dwarf, self.listed(dwarf, index)?)?)
+            }
             AttributeValue::String(text) => Name::Text(text.slice()),
             AttributeValue::DebugLineStrRef(at) => {
-                Name::Text(dwarf.debug_line_str.get_str(at).ok()?.slice())
+                Name::Text(self.home(dwarf).debug_line_str.get_str(at).ok()?.slice())
             }
-            AttributeValue::DebugStrRefSup(at) => {
-                Name::Text(dwarf.sup()?.debug_str.get_str(at).ok()?.slice())
+            AttributeValue::DebugStrRefSup(at) if dwarf.sup().is_some() => {
+                Name::At(dwarf.debug_str.reader().len().checked_add(at.0)?)
             }
+            // Not at hand: it has a name all the same.
+            AttributeValue::DebugStrRefSup(_) => Name::Text(b"?"),
             _ => return None,
         })
     }
@@ -144,11 +142,20 @@ impl<'d> TypeUnit<'d> {
         value: &AttributeValue<Reader<'d>>,
     ) -> Option<&'d [u8]> {
         let text = match self.name(dwarf, value)? {
-            Name::At(at) => dwarf.debug_str.get_str(gimli::DebugStrOffset(at)).ok()?.slice(),
+            Name::At(at) => string(dwarf, at)?,
             Name::Text(text) => text,
         };
         let text = text.get(..text.len().min(MAX_NAME))?;
         (!text.is_empty()).then_some(text)
+    }
+
+    fn home<'g>(&self, dwarf: &'g gimli::Dwarf<Reader<'d>>) -> &'g gimli::Dwarf<Reader<'d>> {
+        if self.shared { dwarf.sup().unwrap_or(dwarf) } else { dwarf }
+    }
+
+    /// The place of a string of the unit's file, with those of the supplementary file laid behind.
+    fn string(&self, dwarf: &gimli::Dwarf<Reader<'d>>, at: usize) -> Option<usize> {
+        if self.shared { dwarf.debug_str.reader().len().checked_add(at) } else { Some(at) }
     }
 
     /// The place in `.debug_str` that stands in `.debug_str_offsets`.
@@ -158,9 +165,18 @@ impl<'d> TypeUnit<'d> {
         index: DebugStrOffsetsIndex<usize>,
     ) -> Option<usize> {
         let format = self.header.format();
-        let at = dwarf.debug_str_offsets.get_str_offset(format, self.own.strings, index);
+        let at = self.home(dwarf).debug_str_offsets.get_str_offset(format, self.own.strings, index);
         at.ok().map(|at| at.0)
     }
+}
+
+/// The string at that place in `.debug_str`, behind which lies that of the supplementary file.
+pub(super) fn string<'d>(dwarf: &gimli::Dwarf<Reader<'d>>, at: usize) -> Option<&'d [u8]> {
+    let text = match at.checked_sub(dwarf.debug_str.reader().len()) {
+        Some(at) => dwarf.sup()?.debug_str.get_str(DebugStrOffset(at)),
+        None => dwarf.debug_str.get_str(DebugStrOffset(at)),
+    };
+    text.ok().map(|text| text.slice())
 }
 
 impl Own {
@@ -179,34 +195,42 @@ impl Own {
 }
 
 impl Dwarf {
-    /// The unit that holds the type of that number.
+    /// A unit to read names and types of, without keeping anything of it.
+    pub(super) fn passing_unit<'d>(
+        &self,
+        dwarf: &gimli::Dwarf<Reader<'d>>,
+        start: Start,
+    ) -> Result<TypeUnit<'d>, gimli::Error> {
+        let header = self.header(dwarf, start)?;
+        let own = Arc::new(Own::new(self.home(dwarf, start), &header)?);
+        Ok(TypeUnit { header, own, start, shared: self.is_shared(start) })
+    }
+
+    /// The unit that holds the DIE of that number.
     pub(super) fn type_unit<'d>(
         &self,
         dwarf: &gimli::Dwarf<Reader<'d>>,
         index: u32,
     ) -> Option<TypeUnit<'d>> {
-        let index = usize::try_from(index).ok()?;
-        let units = self.units();
-        let number = units.partition_point(|unit| unit.0 <= index).checked_sub(1)?;
-        let at = *units.get(number)?;
-        let header = dwarf.debug_info.header_from_offset(at).ok()?;
-        let own = self.own.get_or_init(|| units.iter().map(|_| OnceLock::new()).collect());
-        let own = own.get(number)?;
-        let own = own.get_or_init(|| Own::new(dwarf, &header).ok().map(Arc::new)).clone()?;
-        Some(TypeUnit { header, own, start: at })
+        let (number, start) = self.unit_holding(usize::try_from(index).ok()?)?;
+        let header = self.header(dwarf, start).ok()?;
+        let own = self.own.get_or_init(|| self.units().iter().map(|_| OnceLock::new()).collect());
+        let own = own.get(number)?.get_or_init(|| {
+            let read = Own::new(self.home(dwarf, start), &header);
+            read.inspect_err(|error| self.note_unit(dwarf, start, *error)).ok().map(Arc::new)
+        });
+        Some(TypeUnit { header, own: own.clone()?, start, shared: self.is_shared(start) })
     }
 
-    /// The number of the type that has its own unit. DWARF 4 keeps those in a section of their own,
-    /// which is not read: no kernel is built so.
-    pub(super) fn signed(&self, signature: DebugTypeSignature) -> Option<u32> {
+    /// The number of the type that has its own unit.
+    pub(super) fn signed(&self, signature: DebugTypeSignature) -> Option<usize> {
         let signatures = self.signatures.get_or_init(|| {
             let dwarf = self.gimli();
             let mut found = HashMap::new();
             for &at in self.units() {
-                if let Ok(header) = dwarf.debug_info.header_from_offset(at)
+                if let Ok(header) = self.header(&dwarf, at)
                     && let UnitType::Type { type_signature, type_offset } = header.type_()
                     && let Some(index) = at.0.checked_add(type_offset.0)
-                    && let Ok(index) = u32::try_from(index)
                 {
                     found.entry(type_signature).or_insert(index);
                 }
@@ -221,10 +245,24 @@ impl Dwarf {
         let dwarf = self.gimli();
         let unit = self.type_unit(&dwarf, index)?;
         let entry = unit.entry(unit.offset(index)?).ok()?;
-        let name = entry.attr_value_raw(gimli::DW_AT_name).or_else(|| {
-            let declared = unit.local(&entry.attr_value_raw(gimli::DW_AT_specification)?)?;
-            unit.entry(declared).ok()?.attr_value_raw(gimli::DW_AT_name)
-        })?;
-        unit.text(&dwarf, &name)
+        if let Some(name) = entry.attr_value_raw(gimli::DW_AT_name) {
+            return unit.text(&dwarf, &name);
+        }
+        let (unit, declared) = self.declaration(&dwarf, &unit, &entry)?;
+        unit.text(&dwarf, &declared.attr_value_raw(gimli::DW_AT_name)?)
+    }
+
+    /// The declaration (`DW_AT_specification`) of what a DIE defines.
+    pub(super) fn declaration<'d>(
+        &self,
+        dwarf: &gimli::Dwarf<Reader<'d>>,
+        unit: &TypeUnit<'d>,
+        entry: &Entry<'d>,
+    ) -> Option<(TypeUnit<'d>, Entry<'d>)> {
+        let specification = entry.attr_value_raw(gimli::DW_AT_specification)?;
+        let at = u32::try_from(self.referred_to(unit.start, &specification)?).ok()?;
+        let unit = self.type_unit(dwarf, at)?;
+        let entry = unit.entry(unit.offset(at)?).ok()?;
+        Some((unit, entry))
     }
 }

@@ -5,7 +5,7 @@
 
 use super::location::Activation;
 use super::{Contents, Dwarf, DwarfError, Reader, sections};
-use crate::debuginfo::elf::Vmlinux;
+use crate::debuginfo::elf::ElfFile;
 use crate::dump::VirtAddr;
 use gimli::{
     BaseAddresses, CfaRule, CieOrFde, DebugFrame, EhFrame, EndianSlice, LittleEndian, RegisterRule,
@@ -62,7 +62,7 @@ pub struct Caller {
 }
 
 impl Frames {
-    pub(super) fn load(file: &Vmlinux) -> Result<Frames, DwarfError> {
+    pub(super) fn load(file: &ElfFile) -> Result<Frames, DwarfError> {
         Ok(Frames {
             debug: sections::load(file, ".debug_frame")?,
             eh: sections::load(file, ".eh_frame")?,

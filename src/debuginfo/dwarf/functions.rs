@@ -1,8 +1,9 @@
 //! The functions of a unit, and what is inlined at an address of one.
 
+use super::units::Unit;
 use super::{Dwarf, Reader, ranges};
 use crate::dump::scrub;
-use gimli::{AttributeValue, DebuggingInformationEntry, Unit, UnitOffset};
+use gimli::{AttributeValue, DebuggingInformationEntry, UnitOffset};
 use std::ops::Range;
 
 /// `DW_AT_abstract_origin` and `DW_AT_specification` lead from a function's code to its name in one
@@ -21,31 +22,37 @@ pub(super) struct Functions {
 }
 
 impl Functions {
-    /// All those of a unit; where it is damaged, those before.
-    pub(super) fn read<'d>(dwarf: &gimli::Dwarf<Reader<'d>>, unit: &Unit<Reader<'d>>) -> Functions {
-        let mut parts = Vec::new();
-        if let Ok(mut entries) = unit.entries_raw(None) {
-            let mut entry = Entry::null();
-            while !entries.is_empty() {
-                let (offset, depth) = (entries.next_offset(), entries.next_depth());
-                let Ok(abbreviation) = entries.read_abbreviation() else { break };
-                let Some(abbreviation) = abbreviation else { continue };
-                if abbreviation.tag() != gimli::DW_TAG_subprogram {
-                    if entries.skip_attributes(abbreviation.attributes()).is_err() {
-                        break;
-                    }
-                    continue;
-                }
-                (entry.tag, entry.offset, entry.depth) = (abbreviation.tag(), offset, depth);
-                if entries.read_attributes(abbreviation.attributes(), &mut entry.attrs).is_err() {
-                    break;
-                }
-                let ranges = ranges::of_entry(dwarf, unit, &entry);
-                parts.extend(ranges.into_iter().map(|range| (range, offset)));
+    /// All those of a unit; where it is damaged, those before, and what is wrong.
+    pub(super) fn read<'d>(
+        dwarf: &gimli::Dwarf<Reader<'d>>,
+        unit: &Unit<'d>,
+    ) -> (Functions, Option<gimli::Error>) {
+        let mut functions = Functions::default();
+        let damage = functions.add_all(dwarf, unit).err();
+        functions.parts.sort_by_key(|(range, offset)| (range.start, offset.0));
+        (functions, damage)
+    }
+
+    fn add_all<'d>(
+        &mut self,
+        dwarf: &gimli::Dwarf<Reader<'d>>,
+        unit: &Unit<'d>,
+    ) -> Result<(), gimli::Error> {
+        let mut entries = unit.entries_raw(None)?;
+        let mut entry = Entry::null();
+        while !entries.is_empty() {
+            let (offset, depth) = (entries.next_offset(), entries.next_depth());
+            let Some(abbreviation) = entries.read_abbreviation()? else { continue };
+            if abbreviation.tag() != gimli::DW_TAG_subprogram {
+                entries.skip_attributes(abbreviation.attributes())?;
+                continue;
             }
+            (entry.tag, entry.offset, entry.depth) = (abbreviation.tag(), offset, depth);
+            entries.read_attributes(abbreviation.attributes(), &mut entry.attrs)?;
+            let ranges = ranges::of_entry(dwarf, unit, &entry);
+            self.parts.extend(ranges.into_iter().map(|range| (range, offset)));
         }
-        parts.sort_by_key(|(range, offset)| (range.start, offset.0));
-        Functions { parts }
+        Ok(())
     }
 
     /// The entry of the function that an address (as linked) is in.
@@ -60,7 +67,7 @@ impl Functions {
 /// it and the blocks (`DW_TAG_lexical_block`) there, from the outermost to the innermost.
 pub(super) fn covering<'d>(
     dwarf: &gimli::Dwarf<Reader<'d>>,
-    unit: &Unit<Reader<'d>>,
+    unit: &Unit<'d>,
     function: UnitOffset,
     at: u64,
 ) -> Vec<Entry<'d>> {
@@ -116,11 +123,12 @@ impl Dwarf {
     pub(super) fn name_of<'d>(
         &self,
         dwarf: &gimli::Dwarf<Reader<'d>>,
-        unit: &Unit<Reader<'d>>,
+        unit: &Unit<'d>,
         entry: &Entry<'d>,
     ) -> Option<Box<str>> {
         let name = self.attribute(dwarf, unit, entry, gimli::DW_AT_name, |unit, value| {
-            dwarf.attr_string(unit, value).ok().map(|name| scrub(name.slice()))
+            let home = self.home(dwarf, unit.start);
+            home.attr_string(unit, value).ok().map(|name| scrub(name.slice()))
         });
         name.map(String::into_boxed_str)
     }
@@ -129,7 +137,7 @@ impl Dwarf {
     pub(super) fn named_by<'d>(
         &self,
         dwarf: &gimli::Dwarf<Reader<'d>>,
-        unit: &Unit<Reader<'d>>,
+        unit: &Unit<'d>,
         reference: AttributeValue<Reader<'d>>,
     ) -> Option<Box<str>> {
         let (elsewhere, entry) = self.referred(dwarf, unit, reference)?;
@@ -140,19 +148,18 @@ impl Dwarf {
     pub(super) fn referred<'d>(
         &self,
         dwarf: &gimli::Dwarf<Reader<'d>>,
-        unit: &Unit<Reader<'d>>,
+        unit: &Unit<'d>,
         reference: AttributeValue<Reader<'d>>,
-    ) -> Option<(Option<Unit<Reader<'d>>>, Entry<'d>)> {
+    ) -> Option<(Option<Unit<'d>>, Entry<'d>)> {
         match reference {
             AttributeValue::UnitRef(offset) => Some((None, unit.entry(offset).ok()?)),
-            AttributeValue::DebugInfoRef(offset) => {
-                let units = self.units();
-                let after = units.partition_point(|unit| unit.0 <= offset.0);
-                let other = Dwarf::unit(dwarf, *units.get(after.checked_sub(1)?)?).ok()?;
-                let entry = other.entry(offset.to_unit_offset(&other.header)?).ok()?;
+            value => {
+                let number = self.referred_to(unit.start, &value)?;
+                let (_, start) = self.unit_holding(number)?;
+                let other = self.unit(dwarf, start).ok()?;
+                let entry = other.entry(UnitOffset(number.checked_sub(start.0)?)).ok()?;
                 Some((Some(other), entry))
             }
-            _ => None,
         }
     }
 
@@ -161,12 +168,12 @@ impl Dwarf {
     pub(super) fn attribute<'d, T>(
         &self,
         dwarf: &gimli::Dwarf<Reader<'d>>,
-        unit: &Unit<Reader<'d>>,
+        unit: &Unit<'d>,
         entry: &Entry<'d>,
         name: gimli::DwAt,
-        take: impl Fn(&Unit<Reader<'d>>, AttributeValue<Reader<'d>>) -> Option<T>,
+        take: impl Fn(&Unit<'d>, AttributeValue<Reader<'d>>) -> Option<T>,
     ) -> Option<T> {
-        let mut elsewhere: Option<Unit<Reader<'d>>> = None;
+        let mut elsewhere: Option<Unit<'d>> = None;
         let mut entry = entry.clone();
         for _ in 0..MAX_ORIGINS {
             let here = elsewhere.as_ref().unwrap_or(unit);

@@ -16,10 +16,11 @@
 //! not rayon's: a thread of that pool, waiting for its part, may begin other work that asks for a
 //! name, and would then wait for itself.
 
-use super::die::{Name, TypeUnit};
+use super::die::{Name, string};
+use super::units::Start;
 use super::{Dwarf, Reader};
 use crate::debuginfo::types::Tag;
-use gimli::{DebugInfoOffset, Section};
+use gimli::Section;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -47,7 +48,7 @@ pub(super) enum Space {
 /// A DIE that defines or declares a name.
 #[derive(Clone, Copy, Debug)]
 struct Named {
-    /// Where it is in `.debug_info`.
+    /// Its number.
     die: u32,
     space: Space,
     declared: bool,
@@ -107,7 +108,8 @@ impl Space {
     }
 }
 
-/// Which names are defined: a bit for each space and place in `.debug_str`.
+/// Which names are defined: a bit for each space and place in `.debug_str`, and in that of the
+/// supplementary file.
 #[derive(Default)]
 struct Bits(Vec<u64>);
 
@@ -205,8 +207,9 @@ impl Dwarf {
 
     /// Whether a DIE may have that name.
     fn may_name(&self, name: &[u8]) -> bool {
-        let strings = self.gimli().debug_str;
-        let strings = strings.reader().slice();
+        let dwarf = self.gimli();
+        let strings = dwarf.debug_str.reader().slice();
+        let shared = dwarf.sup().map(|shared| shared.debug_str.reader().slice());
         if name.is_empty() || name.contains(&0) {
             return false;
         }
@@ -215,6 +218,7 @@ impl Dwarf {
         name.len() < SHORTEST_IN_TABLE
             || strings.is_empty()
             || memchr::memmem::find(strings, &whole).is_some()
+            || shared.is_some_and(|strings| memchr::memmem::find(strings, &whole).is_some())
     }
 
     /// Goes through some more units. False when there are none left.
@@ -224,7 +228,9 @@ impl Dwarf {
             return false;
         }
         if found.rounds == 0 {
-            let places = self.gimli().debug_str.reader().slice().len();
+            let dwarf = self.gimli();
+            let shared = dwarf.sup().map_or(0, |shared| shared.debug_str.reader().len());
+            let places = dwarf.debug_str.reader().len().saturating_add(shared);
             found.defined.0 = vec![0; places.saturating_mul(SPACES).div_ceil(64)];
         }
         let threads = thread::available_parallelism().map_or(1, |n| n.get());
@@ -241,14 +247,11 @@ impl Dwarf {
                 let hash = match key {
                     Key::Hash(hash) => hash,
                     Key::At(offset, space) => {
-                        let Ok(name) = dwarf.debug_str.get_str(gimli::DebugStrOffset(offset))
-                        else {
-                            continue;
-                        };
+                        let Some(name) = string(&dwarf, offset) else { continue };
                         if !named.declared {
                             found.defined.set(offset, space);
                         }
-                        space.key(name.slice())
+                        space.key(name)
                     }
                 };
                 keep(found.names.entry(hash), named);
@@ -278,12 +281,103 @@ impl Dwarf {
         done.into_iter().map(|(_, part)| part).collect()
     }
 
+    /// Goes through the DIEs at the top of a unit.
+    fn scan_unit(
+        &self,
+        dwarf: &gimli::Dwarf<Reader<'_>>,
+        at: Start,
+        defined: &Bits,
+        part: &mut Part,
+    ) -> Result<(), gimli::Error> {
+        let unit = self.passing_unit(dwarf, at)?;
+        let mut entries = unit.header.entries_raw(&unit.own.abbreviations, None)?;
+        let Some(root) = entries.read_abbreviation()? else { return Ok(()) };
+        if !root.has_children() {
+            return Ok(());
+        }
+        entries.skip_attributes(root.attributes())?;
+        // How deep gimli says that the top is: it counts from where it began to read.
+        let mut top = 1;
+        while !entries.is_empty() && entries.next_depth() >= top {
+            let depth = entries.next_depth();
+            let offset = entries.next_offset();
+            let Some(abbreviation) = entries.read_abbreviation()? else { continue };
+            let space = Space::of(abbreviation.tag());
+            let children = abbreviation.has_children();
+            if depth > top || space.is_none() && !children {
+                entries.skip_attributes(abbreviation.attributes())?;
+                continue;
+            }
+            let (mut name, mut sibling, mut declared, mut specified) = (None, None, false, None);
+            let mut rest = abbreviation.attributes();
+            while let Some(next) = rest.iter().position(|spec| {
+                matches!(
+                    spec.name(),
+                    gimli::DW_AT_name
+                        | gimli::DW_AT_sibling
+                        | gimli::DW_AT_declaration
+                        | gimli::DW_AT_specification
+                )
+            }) {
+                let (skipped, from) = rest.split_at(next);
+                entries.skip_attributes(skipped)?;
+                let Some((spec, after)) = from.split_first() else { break };
+                rest = after;
+                let value = entries.read_attribute_inline(*spec)?.raw_value();
+                match spec.name() {
+                    gimli::DW_AT_name => name = Some(value),
+                    gimli::DW_AT_sibling => sibling = unit.local(&value),
+                    gimli::DW_AT_specification => specified = self.referred_to(unit.start, &value),
+                    _ => declared = true,
+                }
+            }
+            entries.skip_attributes(rest)?;
+            if let Some(space) = space {
+                let mut name = name.and_then(|name| unit.name(dwarf, &name));
+                if name.is_none()
+                    && space == Space::Variable
+                    && let Some(declaration) = specified
+                {
+                    name = self.name_at(dwarf, declaration);
+                }
+                if let (Some(name), Some(die)) = (name, unit.index(offset)) {
+                    let named = Named { die, space, declared };
+                    match name {
+                        Name::At(place) if !defined.has(place, space) => {
+                            keep(part.entry(Key::At(place, space)), named);
+                        }
+                        Name::Text(text) => {
+                            keep(part.entry(Key::Hash(space.key(text))), named);
+                        }
+                        Name::At(_) => {}
+                    }
+                }
+            }
+            // Only forwards: a damaged one would lead round in circles.
+            if children && let Some(sibling) = sibling.filter(|at| *at > entries.next_offset()) {
+                entries = unit.header.entries_raw(&unit.own.abbreviations, Some(sibling))?;
+                top = 0;
+            }
+        }
+        Ok(())
+    }
+
+    /// The name of the DIE of that number.
+    fn name_at<'d>(&self, dwarf: &gimli::Dwarf<Reader<'d>>, number: usize) -> Option<Name<'d>> {
+        let index = u32::try_from(number).ok()?;
+        let unit = self.type_unit(dwarf, index)?;
+        let name = unit.entry(unit.offset(index)?).ok()?.attr_value_raw(gimli::DW_AT_name)?;
+        unit.name(dwarf, &name)
+    }
+
     fn scan_part(&self, units: Range<usize>, defined: &Bits) -> Part {
         let dwarf = self.gimli();
         let mut part = Part::default();
         for &at in self.units().get(units).unwrap_or_default() {
             // What comes before the damage in a damaged unit is kept.
-            _ = scan_unit(&dwarf, at, defined, &mut part);
+            if let Err(error) = self.scan_unit(&dwarf, at, defined, &mut part) {
+                self.note_unit(&dwarf, at, error);
+            }
         }
         part
     }
@@ -304,7 +398,7 @@ fn keep<K>(entry: Entry<'_, K, Named>, named: Named) {
 }
 
 /// Units from the number `first` on, in at most `count` ranges of about the same size.
-fn parts(units: &[DebugInfoOffset], first: usize, count: usize) -> Vec<Range<usize>> {
+fn parts(units: &[Start], first: usize, count: usize) -> Vec<Range<usize>> {
     let mut parts = Vec::new();
     let mut start = first;
     while start < units.len() && parts.len() < count {
@@ -315,83 +409,4 @@ fn parts(units: &[DebugInfoOffset], first: usize, count: usize) -> Vec<Range<usi
         start = end;
     }
     parts
-}
-
-/// Goes through the DIEs at the top of a unit.
-fn scan_unit(
-    dwarf: &gimli::Dwarf<Reader<'_>>,
-    at: DebugInfoOffset,
-    defined: &Bits,
-    part: &mut Part,
-) -> Result<(), gimli::Error> {
-    let unit = TypeUnit::new(dwarf, at)?;
-    let mut entries = unit.header.entries_raw(&unit.own.abbreviations, None)?;
-    let Some(root) = entries.read_abbreviation()? else { return Ok(()) };
-    if !root.has_children() {
-        return Ok(());
-    }
-    entries.skip_attributes(root.attributes())?;
-    // How deep gimli says that the top is: it counts from where it began to read.
-    let mut top = 1;
-    while !entries.is_empty() && entries.next_depth() >= top {
-        let depth = entries.next_depth();
-        let offset = entries.next_offset();
-        let Some(abbreviation) = entries.read_abbreviation()? else { continue };
-        let space = Space::of(abbreviation.tag());
-        let children = abbreviation.has_children();
-        if depth > top || space.is_none() && !children {
-            entries.skip_attributes(abbreviation.attributes())?;
-            continue;
-        }
-        let (mut name, mut sibling, mut declared, mut specified) = (None, None, false, None);
-        let mut rest = abbreviation.attributes();
-        while let Some(next) = rest.iter().position(|spec| {
-            matches!(
-                spec.name(),
-                gimli::DW_AT_name
-                    | gimli::DW_AT_sibling
-                    | gimli::DW_AT_declaration
-                    | gimli::DW_AT_specification
-            )
-        }) {
-            let (skipped, from) = rest.split_at(next);
-            entries.skip_attributes(skipped)?;
-            let Some((spec, after)) = from.split_first() else { break };
-            rest = after;
-            let value = entries.read_attribute_inline(*spec)?.raw_value();
-            match spec.name() {
-                gimli::DW_AT_name => name = Some(value),
-                gimli::DW_AT_sibling => sibling = unit.local(&value),
-                gimli::DW_AT_specification => specified = unit.local(&value),
-                _ => declared = true,
-            }
-        }
-        entries.skip_attributes(rest)?;
-        if let Some(space) = space {
-            if name.is_none()
-                && space == Space::Variable
-                && let Some(declaration) = specified
-            {
-                name = unit.entry(declaration)?.attr_value_raw(gimli::DW_AT_name);
-            }
-            if let (Some(name), Some(die)) = (name, unit.index(offset)) {
-                let named = Named { die, space, declared };
-                match unit.name(dwarf, &name) {
-                    Some(Name::At(place)) if !defined.has(place, space) => {
-                        keep(part.entry(Key::At(place, space)), named);
-                    }
-                    Some(Name::Text(text)) => {
-                        keep(part.entry(Key::Hash(space.key(text))), named);
-                    }
-                    _ => {}
-                }
-            }
-        }
-        // Only forwards: a damaged one would lead round in circles.
-        if children && let Some(sibling) = sibling.filter(|at| *at > entries.next_offset()) {
-            entries = unit.header.entries_raw(&unit.own.abbreviations, Some(sibling))?;
-            top = 0;
-        }
-    }
-    Ok(())
 }

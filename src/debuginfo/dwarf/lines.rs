@@ -32,13 +32,22 @@ struct Row {
 }
 
 impl Lines {
-    /// Those of a unit; where its program is damaged, what comes before.
-    pub(super) fn read(unit: &Unit<Reader<'_>>) -> Lines {
+    /// Those of a unit; where its program is damaged, what comes before, and what is wrong.
+    pub(super) fn read(unit: &Unit<Reader<'_>>) -> (Lines, Option<gimli::Error>) {
         let mut lines = Lines::default();
-        let Some(program) = unit.line_program.clone() else { return lines };
+        let Some(program) = unit.line_program.clone() else { return (lines, None) };
         let mut program = program.rows();
         let mut rows: Vec<Row> = Vec::new();
-        while let Ok(Some((_, row))) = program.next_row() {
+        let mut damage = None;
+        loop {
+            let row = match program.next_row() {
+                Ok(Some((_, row))) => row,
+                Ok(None) => break,
+                Err(error) => {
+                    damage = Some(error);
+                    break;
+                }
+            };
             if row.end_sequence() {
                 lines.add(std::mem::take(&mut rows), row.address());
             } else {
@@ -51,7 +60,7 @@ impl Lines {
             }
         }
         lines.sequences.sort_by_key(|sequence| sequence.range.start);
-        lines
+        (lines, damage)
     }
 
     fn add(&mut self, mut rows: Vec<Row>, end: u64) {

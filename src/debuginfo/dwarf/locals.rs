@@ -2,10 +2,11 @@
 
 use super::functions::Entry;
 use super::location::{Activation, Evaluated, Function, Place};
+use super::units::Unit;
 use super::{Dwarf, DwarfError, Reader};
 use crate::debuginfo::TypeId;
 use crate::dump::VirtAddr;
-use gimli::{AttributeValue, Unit};
+use gimli::AttributeValue;
 
 /// Variables of one frame; a generated function may have hundreds.
 const MAX_LOCALS: usize = 4096;
@@ -50,8 +51,8 @@ impl Dwarf {
         let at = self.linked(frame.at());
         let Some(offset) = self.unit_of(at) else { return Ok(Vec::new()) };
         let dwarf = self.gimli();
-        let unit = Dwarf::unit(&dwarf, offset)?;
-        let scopes = self.scopes(&dwarf, &unit, offset, at);
+        let unit = self.unit(&dwarf, offset)?;
+        let scopes = self.scopes(&dwarf, &unit, at);
         let Some(outermost) = scopes.first() else { return Ok(Vec::new()) };
         let function = Function { dwarf: &dwarf, unit: &unit, entry: outermost };
         let is_inlined = |scope: &&Entry<'_>| scope.tag() == gimli::DW_TAG_inlined_subroutine;
@@ -84,12 +85,7 @@ impl Dwarf {
         }
         let name = self.name_of(dwarf, unit, entry)?;
         let ty = self.attribute(dwarf, unit, entry, gimli::DW_AT_type, |unit, value| {
-            let offset = match value {
-                AttributeValue::UnitRef(offset) => offset.to_debug_info_offset(&unit.header)?,
-                AttributeValue::DebugInfoRef(offset) => offset,
-                _ => return None,
-            };
-            u32::try_from(offset.0).ok()
+            u32::try_from(self.referred_to(unit.start, &value)?).ok()
         });
         let place = match self.place(function, entry, frame) {
             Ok(place) => place,
@@ -111,7 +107,7 @@ impl Dwarf {
         frame: &Activation<'_>,
     ) -> Result<LocalPlace, String> {
         let Function { dwarf, unit, .. } = function;
-        let constant = |_: &Unit<Reader<'d>>, value| Some(value);
+        let constant = |_: &Unit<'d>, value| Some(value);
         if let Some(value) = self.attribute(dwarf, unit, entry, gimli::DW_AT_const_value, constant)
         {
             return Ok(LocalPlace::Bytes(constant_bytes(&value)?));
@@ -129,7 +125,7 @@ impl Dwarf {
 }
 
 /// The parameters and variables that stand directly in a function or block.
-fn variables<'d>(unit: &Unit<Reader<'d>>, scope: &Entry<'d>) -> Vec<Entry<'d>> {
+fn variables<'d>(unit: &Unit<'d>, scope: &Entry<'d>) -> Vec<Entry<'d>> {
     let mut found = Vec::new();
     let Ok(mut entries) = unit.entries_raw(Some(scope.offset())) else { return found };
     let mut entry = Entry::null();

@@ -5,12 +5,11 @@
 //! in how deep they lead to others.
 
 use super::functions::Entry;
+use super::units::Unit;
 use super::{Dwarf, Reader};
 use crate::dump::VirtAddr;
 use crate::memory::VirtualMemory;
-use gimli::{
-    AttributeValue, EvaluationResult, Expression, Location, Piece, Unit, Value, ValueType,
-};
+use gimli::{AttributeValue, EvaluationResult, Expression, Location, Piece, Value, ValueType};
 
 /// Operations of one expression.
 const MAX_STEPS: u32 = 10_000;
@@ -90,7 +89,7 @@ impl<'f> Activation<'f> {
 #[derive(Clone, Copy)]
 pub(super) struct Function<'u, 'd> {
     pub(super) dwarf: &'u gimli::Dwarf<Reader<'d>>,
-    pub(super) unit: &'u Unit<Reader<'d>>,
+    pub(super) unit: &'u Unit<'d>,
     /// Its entry.
     pub(super) entry: &'u Entry<'d>,
 }
@@ -263,8 +262,8 @@ impl Dwarf {
         let at = its.linked(caller.at());
         let offset = its.unit_of(at).ok_or_else(none)?;
         let dwarf = its.gimli();
-        let unit = Dwarf::unit(&dwarf, offset).map_err(|error| error.to_string())?;
-        let scopes = its.scopes(&dwarf, &unit, offset, at);
+        let unit = its.unit(&dwarf, offset).map_err(|error| error.to_string())?;
+        let scopes = its.scopes(&dwarf, &unit, at);
         let site = Function { dwarf: &dwarf, unit: &unit, entry: scopes.first().ok_or_else(none)? };
         let called = function
             .and_then(|function| self.name_of(function.dwarf, function.unit, function.entry));

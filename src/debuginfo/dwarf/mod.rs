@@ -11,6 +11,8 @@
 #[cfg(test)]
 mod compiled;
 mod die;
+#[cfg(all(test, target_arch = "x86_64"))]
+mod dwz_tests;
 mod frame;
 mod functions;
 mod index;
@@ -23,21 +25,27 @@ mod sections;
 #[cfg(test)]
 mod testing;
 mod types;
+mod units;
 
 pub use frame::Caller;
 pub use locals::{Local, LocalPlace};
 pub use location::{Activation, DwarfOf, FrameRegisters};
 pub use positions::Position;
 
-use super::elf::Vmlinux;
+use super::elf::ElfFile;
 use crate::dump::VirtAddr;
-use gimli::{DebugInfoOffset, EndianSlice, LittleEndian, SectionId, Unit};
+use gimli::{EndianSlice, LittleEndian, SectionId};
 use sections::Contents;
 use std::fmt;
-use std::sync::OnceLock;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use units::{Numbering, Start};
 
 /// Bytes of a section, as gimli reads them.
 type Reader<'d> = EndianSlice<'d, LittleEndian>;
+
+/// Damaged units and tables that are told; a file that is all damage has thousands.
+const MAX_NOTES: usize = 16;
 
 /// Why debug information cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -69,7 +77,9 @@ pub struct Dwarf {
     sections: gimli::DwarfSections<Contents>,
     /// What is added to addresses in the file to get those of the running kernel.
     shift: u64,
-    units: OnceLock<Vec<DebugInfoOffset>>,
+    supplement: Option<Supplement>,
+    numbering: Numbering,
+    units: OnceLock<Vec<Start>>,
     unit_ranges: ranges::UnitRanges,
     places: positions::Places,
     own: die::OwnOfUnits,
@@ -79,6 +89,40 @@ pub struct Dwarf {
     /// The number of its types' source.
     source: u16,
     frames: frame::Frames,
+    notes: Mutex<Vec<String>>,
+}
+
+/// What dwz found in the debug information of several files and moved out of them: the file that
+/// their `.gnu_debugaltlink` or `.debug_sup` names.
+pub struct Supplement {
+    path: PathBuf,
+    sections: gimli::DwarfSections<Contents>,
+}
+
+impl Supplement {
+    /// That of a file, whose path is told in notes.
+    ///
+    /// # Errors
+    /// [`DwarfError`] when there is no debug information in it, or a section cannot be unpacked.
+    pub fn new(file: &ElfFile, path: &Path) -> Result<Supplement, DwarfError> {
+        Ok(Supplement { path: path.to_owned(), sections: sections_of(file)? })
+    }
+}
+
+impl fmt::Debug for Supplement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Supplement({})", self.path.display())
+    }
+}
+
+fn sections_of(file: &ElfFile) -> Result<gimli::DwarfSections<Contents>, DwarfError> {
+    gimli::DwarfSections::load(|id: SectionId| {
+        let contents = sections::load(file, id.name())?;
+        if id == SectionId::DebugInfo && contents.is_empty() {
+            return Err(DwarfError::None);
+        }
+        Ok(contents)
+    })
 }
 
 impl fmt::Debug for Dwarf {
@@ -93,17 +137,13 @@ impl Dwarf {
     ///
     /// # Errors
     /// [`DwarfError`] when it has none, or a section of it cannot be unpacked.
-    pub fn new(file: &Vmlinux, shift: u64, source: u16) -> Result<Dwarf, DwarfError> {
-        let sections = gimli::DwarfSections::load(|id: SectionId| {
-            let contents = sections::load(file, id.name())?;
-            if id == SectionId::DebugInfo && contents.is_empty() {
-                return Err(DwarfError::None);
-            }
-            Ok(contents)
-        })?;
+    pub fn new(file: &ElfFile, shift: u64, source: u16) -> Result<Dwarf, DwarfError> {
+        let sections = sections_of(file)?;
         let frames = frame::Frames::load(file)?;
-        Ok(Dwarf {
+        let mut dwarf = Dwarf {
             sections,
+            supplement: None,
+            numbering: Numbering::default(),
             shift,
             units: OnceLock::new(),
             unit_ranges: Default::default(),
@@ -114,35 +154,46 @@ impl Dwarf {
             index: index::Index::default(),
             definitions: types::Definitions::default(),
             source,
-        })
+            notes: Mutex::default(),
+        };
+        dwarf.numbering = Numbering::of(&dwarf.gimli());
+        Ok(dwarf)
+    }
+
+    /// Says what is missing: notes are all that comes of it.
+    #[must_use]
+    pub fn lacking(self, what: String) -> Dwarf {
+        self.note(what);
+        self
+    }
+
+    /// With what dwz moved to another file.
+    #[must_use]
+    pub fn with_supplement(mut self, supplement: Supplement) -> Dwarf {
+        self.supplement = Some(supplement);
+        self.numbering = Numbering::of(&self.gimli());
+        self
     }
 
     /// All of it, as gimli reads it.
     fn gimli(&self) -> gimli::Dwarf<Reader<'_>> {
-        self.sections.borrow(|contents| EndianSlice::new(contents, LittleEndian))
+        let shared = self.supplement.as_ref().map(|supplement| &supplement.sections);
+        let reader = |contents| EndianSlice::new(contents, LittleEndian);
+        self.sections.borrow_with_sup(shared, |contents: &Contents| reader(contents))
     }
 
-    /// Where each unit begins, in the order of the file. A damaged header ends the list: where the
-    /// next one begins is not known.
-    fn units(&self) -> &[DebugInfoOffset] {
-        self.units.get_or_init(|| {
-            let dwarf = self.gimli();
-            let mut headers = dwarf.units();
-            let mut units = Vec::new();
-            while let Ok(Some(header)) = headers.next() {
-                units.extend(header.debug_info_offset());
-            }
-            units
-        })
+    /// Notes what is damaged.
+    fn note(&self, note: String) {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        if notes.len() < MAX_NOTES && !notes.contains(&note) {
+            notes.push(note);
+        }
     }
 
-    /// The unit that begins there, with its abbreviations.
-    fn unit<'d>(
-        dwarf: &gimli::Dwarf<Reader<'d>>,
-        at: DebugInfoOffset,
-    ) -> Result<Unit<Reader<'d>>, DwarfError> {
-        let header = dwarf.debug_info.header_from_offset(at)?;
-        Ok(dwarf.unit(header)?)
+    /// What was found to be damaged so far, each a sentence.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What it is, in a few words: `DWARF 5, 2312 units`.
@@ -151,8 +202,17 @@ impl Dwarf {
     /// [`DwarfError`] when not even its first unit can be read.
     pub fn summary(&self) -> Result<String, DwarfError> {
         let first = *self.units().first().ok_or(DwarfError::None)?;
-        let version = Dwarf::unit(&self.gimli(), first)?.header.version();
-        Ok(format!("DWARF {version}, {} units", self.units().len()))
+        let version = self.unit(&self.gimli(), first)?.header.version();
+        let shared = self.units().partition_point(|unit| !self.is_shared(*unit));
+        let own = format!("DWARF {version}, {shared} units");
+        Ok(match &self.supplement {
+            Some(supplement) => {
+                let more = self.units().len().saturating_sub(shared);
+                let path = crate::dump::scrub(supplement.path.as_os_str().as_encoded_bytes());
+                format!("{own}, and {more} in {path}")
+            }
+            None => own,
+        })
     }
 
     /// From an address of the running kernel to that in the file.

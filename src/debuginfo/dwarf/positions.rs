@@ -6,9 +6,10 @@
 
 use super::functions::{Entry, Functions, covering};
 use super::lines::{Lines, file_name};
+use super::units::{Start, Unit};
 use super::{Dwarf, DwarfError, Reader};
 use crate::dump::VirtAddr;
-use gimli::{AttributeValue, DebugInfoOffset, Unit};
+use gimli::AttributeValue;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -41,7 +42,7 @@ pub(super) struct Places {
 
 #[derive(Default)]
 struct Units {
-    code: HashMap<usize, Arc<OnceLock<Code>>>,
+    code: HashMap<Start, Arc<OnceLock<Code>>>,
     rows: usize,
 }
 
@@ -77,11 +78,11 @@ impl Dwarf {
     fn find_positions(&self, at: u64) -> Result<Vec<Position>, DwarfError> {
         let Some(offset) = self.unit_of(at) else { return Ok(Vec::new()) };
         let dwarf = self.gimli();
-        let unit = Dwarf::unit(&dwarf, offset)?;
-        let code = self.code_of(&dwarf, &unit, offset);
+        let unit = self.unit(&dwarf, offset)?;
+        let code = self.code_of(&dwarf, &unit);
         let mut line = code.get().and_then(|code| code.lines.at(at));
         let mut positions = Vec::new();
-        for entry in self.scopes(&dwarf, &unit, offset, at).iter().rev() {
+        for entry in self.scopes(&dwarf, &unit, at).iter().rev() {
             if entry.tag() == gimli::DW_TAG_lexical_block {
                 continue;
             }
@@ -105,16 +106,22 @@ impl Dwarf {
     fn code_of<'d>(
         &self,
         dwarf: &gimli::Dwarf<Reader<'d>>,
-        unit: &Unit<Reader<'d>>,
-        offset: DebugInfoOffset,
+        unit: &Unit<'d>,
     ) -> Arc<OnceLock<Code>> {
         let lock = || self.places.units.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = Arc::clone(lock().code.entry(offset.0).or_default());
+        let slot = Arc::clone(lock().code.entry(unit.start).or_default());
         let mut read = 0;
         slot.get_or_init(|| {
-            let code = Code { functions: Functions::read(dwarf, unit), lines: Lines::read(unit) };
-            read = code.lines.len();
-            code
+            let (functions, damage) = Functions::read(dwarf, unit);
+            if let Some(error) = damage {
+                self.note_unit(dwarf, unit.start, error);
+            }
+            let (lines, damage) = Lines::read(unit);
+            if let Some(error) = damage {
+                self.note_lines(unit.name, unit.start, error);
+            }
+            read = lines.len();
+            Code { functions, lines }
         });
         if read > 0 {
             let mut units = lock();
@@ -131,11 +138,10 @@ impl Dwarf {
     pub(super) fn scopes<'d>(
         &self,
         dwarf: &gimli::Dwarf<Reader<'d>>,
-        unit: &Unit<Reader<'d>>,
-        offset: DebugInfoOffset,
+        unit: &Unit<'d>,
         at: u64,
     ) -> Vec<Entry<'d>> {
-        let code = self.code_of(dwarf, unit, offset);
+        let code = self.code_of(dwarf, unit);
         let function = code.get().and_then(|code| code.functions.at(at));
         function.map(|function| covering(dwarf, unit, function, at)).unwrap_or_default()
     }

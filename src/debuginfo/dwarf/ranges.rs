@@ -4,8 +4,9 @@
 //! not every assembler does. So where it has no answer, the units that it does not name are asked
 //! for their own ranges, once.
 
+use super::units::Start;
 use super::{Dwarf, Reader};
-use gimli::{DebugInfoOffset, DebuggingInformationEntry, Unit};
+use gimli::{DebuggingInformationEntry, Unit};
 use rayon::prelude::*;
 use std::collections::HashSet;
 use std::ops::Range;
@@ -19,8 +20,8 @@ const MAX_ENTRY_RANGES: usize = 1 << 12;
 /// Addresses (as linked) and the unit that they are of, in order of their beginnings.
 #[derive(Default)]
 pub(super) struct UnitRanges {
-    named: OnceLock<Vec<(Range<u64>, DebugInfoOffset)>>,
-    unnamed: OnceLock<Vec<(Range<u64>, DebugInfoOffset)>>,
+    named: OnceLock<Vec<(Range<u64>, Start)>>,
+    unnamed: OnceLock<Vec<(Range<u64>, Start)>>,
 }
 
 #[cfg(test)]
@@ -33,14 +34,14 @@ impl UnitRanges {
 
 impl Dwarf {
     /// The unit that an address (as linked) is of.
-    pub(super) fn unit_of(&self, at: u64) -> Option<DebugInfoOffset> {
+    pub(super) fn unit_of(&self, at: u64) -> Option<Start> {
         let ranges = &self.unit_ranges;
         find(ranges.named.get_or_init(|| self.named_ranges()), at)
             .or_else(|| find(ranges.unnamed.get_or_init(|| self.unnamed_ranges()), at))
     }
 
     /// What `.debug_aranges` says, as far as it can be read.
-    fn named_ranges(&self) -> Vec<(Range<u64>, DebugInfoOffset)> {
+    fn named_ranges(&self) -> Vec<(Range<u64>, Start)> {
         let dwarf = self.gimli();
         let mut ranges = Vec::new();
         let mut headers = dwarf.debug_aranges.headers();
@@ -48,20 +49,22 @@ impl Dwarf {
             let mut entries = header.entries();
             while let Ok(Some(entry)) = entries.next() {
                 let range = entry.range();
-                ranges.push((range.begin..range.end, header.debug_info_offset()));
+                ranges.push((range.begin..range.end, Start(header.debug_info_offset().0)));
             }
         }
         ordered(ranges)
     }
 
     /// What the units say that `.debug_aranges` does not name.
-    fn unnamed_ranges(&self) -> Vec<(Range<u64>, DebugInfoOffset)> {
+    fn unnamed_ranges(&self) -> Vec<(Range<u64>, Start)> {
         let named = self.unit_ranges.named.get().into_iter().flatten();
-        let named: HashSet<usize> = named.map(|(_, unit)| unit.0).collect();
-        let unnamed = self.units().par_iter().filter(|unit| !named.contains(&unit.0));
+        let named: HashSet<Start> = named.map(|(_, unit)| *unit).collect();
+        // No code is in type units, nor in the supplementary file.
+        let unnamed = self.units().par_iter();
+        let unnamed = unnamed.filter(|at| self.has_code(**at) && !named.contains(at));
         let ranges = unnamed.flat_map_iter(|at| {
             let dwarf = self.gimli();
-            let ranges = Dwarf::unit(&dwarf, *at).ok().and_then(|unit| {
+            let ranges = self.unit(&dwarf, *at).ok().and_then(|unit| {
                 let root = unit.entry(unit.header.root_offset()).ok()?;
                 Some(collect(&dwarf, &unit, &root, MAX_UNIT_RANGES))
             });
@@ -71,12 +74,12 @@ impl Dwarf {
     }
 }
 
-fn ordered(mut ranges: Vec<(Range<u64>, DebugInfoOffset)>) -> Vec<(Range<u64>, DebugInfoOffset)> {
+fn ordered(mut ranges: Vec<(Range<u64>, Start)>) -> Vec<(Range<u64>, Start)> {
     ranges.sort_by_key(|(range, unit)| (range.start, unit.0));
     ranges
 }
 
-fn find(ranges: &[(Range<u64>, DebugInfoOffset)], at: u64) -> Option<DebugInfoOffset> {
+fn find(ranges: &[(Range<u64>, Start)], at: u64) -> Option<Start> {
     let after = ranges.partition_point(|(range, _)| range.start <= at);
     let (range, unit) = ranges.get(after.checked_sub(1)?)?;
     range.contains(&at).then_some(*unit)

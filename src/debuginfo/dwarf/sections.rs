@@ -5,7 +5,7 @@
 //! with `ZLIB` and the size, big endian). In a module's file addresses are still to be filled in.
 
 use super::DwarfError;
-use crate::debuginfo::elf::{Stored, Vmlinux};
+use crate::debuginfo::elf::{ElfFile, Stored};
 use std::io::Read;
 use std::ops::Deref;
 
@@ -41,7 +41,7 @@ impl Deref for Contents {
 ///
 /// # Errors
 /// [`DwarfError::Section`] when it cannot be unpacked.
-pub(super) fn load(file: &Vmlinux, name: &str) -> Result<Contents, DwarfError> {
+pub(super) fn load(file: &ElfFile, name: &str) -> Result<Contents, DwarfError> {
     let contents = as_stored(file, name)?;
     if !file.has_holes(name) {
         return Ok(contents);
@@ -54,7 +54,7 @@ pub(super) fn load(file: &Vmlinux, name: &str) -> Result<Contents, DwarfError> {
     Ok(Contents::Own(own))
 }
 
-fn as_stored(file: &Vmlinux, name: &str) -> Result<Contents, DwarfError> {
+fn as_stored(file: &ElfFile, name: &str) -> Result<Contents, DwarfError> {
     let damaged = |why: String| DwarfError::Section { section: name.to_owned(), why };
     if let Some(stored) = file.stored(name) {
         if !stored.compressed {

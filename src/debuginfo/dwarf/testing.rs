@@ -1,7 +1,7 @@
 //! Small kernels, compiled when a test runs.
 
 use super::Dwarf;
-use crate::debuginfo::{SymbolTable, Vmlinux};
+use crate::debuginfo::{ElfFile, SymbolTable};
 use crate::dump::VirtAddr;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -30,7 +30,7 @@ pub(in crate::debuginfo) fn compile(source: &str, flags: &[&str]) -> Compiled {
     cc.args(["-Wl,-Ttext=0xffffffff81000000", "-Wl,--entry=0xffffffff81000000"]);
     let ended = cc.args(flags).args(["kernel/test.c", "-o", "vmlinux"]).output().unwrap();
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
-    let file = Vmlinux::open(&folder.join("vmlinux")).unwrap();
+    let file = ElfFile::open(&folder.join("vmlinux")).unwrap();
     let symbols = file.symbols(SHIFT).unwrap();
     let dwarf = Dwarf::new(&file, SHIFT, 0).unwrap();
     std::fs::remove_dir_all(&folder).unwrap();

@@ -41,12 +41,21 @@ const OUTSIDE: &str = "
     struct list_head *z;
     _Atomic int counter;
 ";
-const VERSIONS: [&str; 4] = ["-gdwarf-2", "-gdwarf-3", "-gdwarf-4", "-gdwarf-5"];
+/// The versions, and those that know units of types (`.debug_types` in 4) with them, too.
+const VERSIONS: [&[&str]; 6] = [
+    &["-gdwarf-2"],
+    &["-gdwarf-3"],
+    &["-gdwarf-4"],
+    &["-gdwarf-5"],
+    &["-gdwarf-4", "-fdebug-types-section"],
+    &["-gdwarf-5", "-fdebug-types-section"],
+];
 
 fn each_version(check: impl Fn(&str, &Types)) {
     for version in VERSIONS {
-        let compiled = Compiled::new(&[EVERYTHING, OUTSIDE], &["-g", version, "-gstrict-dwarf"]);
-        check(version, &compiled.types());
+        let options = [&["-g", "-gstrict-dwarf"], version].concat();
+        let compiled = Compiled::new(&[EVERYTHING, OUTSIDE], &options);
+        check(&version.join(" "), &compiled.types());
     }
 }
 
@@ -156,15 +165,9 @@ fn the_first_definition_wins_and_declarations_stand_for_it() {
 }
 
 #[test]
-fn atomic_and_type_units_are_followed() {
+fn atomic_types_are_told() {
     let five = Compiled::new(&[EVERYTHING, OUTSIDE], &["-gdwarf-5"]).types();
     assert_eq!(five.variable("counter").unwrap().declare("counter"), "_Atomic int counter");
-    let units =
-        Compiled::new(&[EVERYTHING, OUTSIDE], &["-gdwarf-5", "-fdebug-types-section"]).types();
-    assert_eq!(task(&units).member("grid[1]").unwrap().ty.size(), Some(12));
-    assert_eq!(task(&units).member("tasks.prev").unwrap().offset(), 8);
-    let head = units.variable("runqueues").unwrap().target().unwrap();
-    assert_eq!(head.size(), Some(16), "{head:?}");
 }
 
 #[test]
@@ -201,6 +204,70 @@ fn ask_everything(types: &Types) {
     _ = types.function("try_to_wake_up").map(|ty| ty.declare("f"));
 }
 
+/// Where a section is in a file.
+fn place(file: &[u8], name: &str) -> usize {
+    let elf = goblin::elf::Elf::parse(file).unwrap();
+    let found = elf
+        .section_headers
+        .iter()
+        .find(|section| elf.shdr_strtab.get_at(section.sh_name) == Some(name));
+    usize::try_from(found.unwrap().sh_offset).unwrap()
+}
+
+#[test]
+fn what_is_damaged_is_noted_and_the_rest_goes_on() {
+    let sources = ["int first(void) { return 1; }", "int second(void) { return 2; }"];
+    for version in ["-gdwarf-4", "-gdwarf-5"] {
+        let compiled = Compiled::new(&sources, &["-g", version]);
+        let whole = compiled.bytes();
+        let told = |damage: &dyn Fn(&mut [u8])| {
+            let mut bytes = whole.clone();
+            damage(&mut bytes);
+            let file = crate::debuginfo::elf::tests::open(bytes).unwrap();
+            let symbols = file.symbols(0).unwrap();
+            let dwarf = super::Dwarf::new(&file, 0, 0).unwrap();
+            let at = |name: &str| {
+                let at = symbols.find_all(name).next().unwrap().at;
+                let positions = dwarf.positions(at).unwrap_or_default();
+                let first = positions.first();
+                let function = first.and_then(|position| position.function.clone());
+                (function.map(String::from), first.and_then(|position| position.line))
+            };
+            let at = [at("first"), at("second")];
+            let types = [dwarf.function("first").is_some(), dwarf.function("second").is_some()];
+            (at, types, dwarf.notes())
+        };
+        let function = |name: &str| Some(name.to_owned());
+        let whole_second = (function("second"), Some(1));
+        let (at, types, notes) = told(&|_| {});
+        assert_eq!(at, [(function("first"), Some(1)), whole_second.clone()]);
+        assert_eq!((types, notes.len()), ([true, true], 0), "{notes:?}");
+
+        // The version of the first line table.
+        let (line, info) = (place(&whole, ".debug_line"), place(&whole, ".debug_info"));
+        let (at, types, notes) = told(&|bytes| bytes[line + 4] = 77);
+        assert_eq!(at, [(function("first"), None), whole_second.clone()]);
+        assert_eq!(types, [true, true]);
+        assert_eq!(notes.len(), 1, "{notes:?}");
+        assert!(notes[0].starts_with("the line table of 0.c is damaged: "), "{notes:?}");
+
+        // The version of the first unit.
+        let (at, types, notes) = told(&|bytes| bytes[info + 4] = 77);
+        assert_eq!(at[0], (None, None));
+        assert_eq!(types, [false, false], "where the next unit begins is not known");
+        assert!(notes[0].starts_with("the unit at 0x0 of .debug_info"), "{notes:?}");
+        assert!(notes.iter().any(|note| note.starts_with(".debug_info is damaged (")), "{notes:?}");
+        assert_eq!(at[1], whole_second, "which unit has it says .debug_aranges");
+
+        // The first abbreviation code below the unit's own.
+        let len = whole[info..].first_chunk().map(|len| u32::from_le_bytes(*len)).unwrap();
+        let end = info + 4 + usize::try_from(len).unwrap();
+        let (at, types, notes) = told(&|bytes| bytes[info + 0x30..end].fill(0x7f));
+        assert_eq!((&at[1], types), (&whole_second, [false, true]), "{notes:?}");
+        assert!(notes.iter().any(|note| note.contains(" of .debug_info")), "{notes:?}");
+    }
+}
+
 #[test]
 fn damage_is_never_fatal() {
     let compiled = Compiled::new(&[EVERYTHING, OUTSIDE], &["-g", "-gdwarf-5"]);
@@ -215,7 +282,7 @@ fn damage_is_never_fatal() {
     };
     let try_it = |bytes: &[u8]| {
         std::fs::write(&path, bytes).unwrap();
-        let Ok(file) = crate::debuginfo::Vmlinux::open(&path) else { return };
+        let Ok(file) = crate::debuginfo::ElfFile::open(&path) else { return };
         let Ok(dwarf) = super::Dwarf::new(&file, 0, 0) else { return };
         _ = dwarf.summary();
         let mut types = Types::new();

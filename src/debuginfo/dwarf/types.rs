@@ -1,6 +1,6 @@
 //! DIEs as types of the model.
 //!
-//! The number of a type is the place of its DIE in `.debug_info`; 0, where no DIE can be, is void.
+//! The number of a type is that of its DIE ([`super::units`]); 0, where no DIE can be, is void.
 //! A DIE becomes a [`TypeDef`] when it is first asked for, and each unit has its own `list_head`:
 //! what is the same in C may have many numbers here. A `struct NAME` that is only declared in its
 //! unit is a [`Kind::Forward`], which the model looks up by its name.
@@ -10,17 +10,20 @@
 
 use super::die::{Entry, TypeUnit};
 use super::index::Space;
+use super::units::Start;
 use super::{Dwarf, Reader};
 use crate::debuginfo::types::{
     Compound, Enumerator, Kind, MemberDef, Tag, TypeDef, TypeId, TypeSource,
 };
 use crate::dump::scrub;
-use gimli::{AttributeValue, DebugInfoOffset, UnitOffset};
+use gimli::{AttributeValue, UnitOffset};
 use std::ops::ControlFlow;
 use std::sync::OnceLock;
 
 /// Typedefs and qualifiers that are followed to learn a size.
 const MAX_DEPTH: u32 = 32;
+/// The name of a type that is in a supplementary file that is not at hand.
+const MISSING: &str = "(missing)";
 /// Chains of the table of definitions; a session that prints hundreds of types has some ten
 /// thousand.
 const CHAINS: u32 = 1 << 12;
@@ -66,8 +69,8 @@ impl TypeSource for Dwarf {
         if entry.has_attr(gimli::DW_AT_type) {
             return Some(self.target(&unit, &entry));
         }
-        let declared = unit.local(&entry.attr_value_raw(gimli::DW_AT_specification)?)?;
-        Some(self.target(&unit, &unit.entry(declared).ok()?))
+        let (unit, declared) = self.declaration(&dwarf, &unit, &entry)?;
+        Some(self.target(&unit, &declared))
     }
 
     fn function(&self, name: &str) -> Option<TypeId> {
@@ -80,21 +83,15 @@ impl TypeSource for Dwarf {
 }
 
 impl Dwarf {
-    /// The type whose DIE stands there in `.debug_info`; 0 is void.
+    /// The type whose DIE has that number; 0 is void.
     pub(super) const fn id(&self, index: u32) -> TypeId {
         TypeId { source: self.source, index }
     }
 
-    /// The type (`DW_AT_type`) of a DIE in the unit that begins at `unit`; void where it has none.
-    pub(super) fn type_of(&self, unit: DebugInfoOffset, entry: &Entry<'_>) -> TypeId {
-        let index = match entry.attr_value_raw(gimli::DW_AT_type) {
-            Some(AttributeValue::UnitRef(at)) => unit.0.checked_add(at.0),
-            Some(AttributeValue::DebugInfoRef(at)) => Some(at.0),
-            Some(AttributeValue::DebugTypesRef(signature)) => {
-                return self.id(self.signed(signature).unwrap_or(0));
-            }
-            _ => None,
-        };
+    /// The type (`DW_AT_type`) of a DIE in `unit`; void where it has none.
+    fn type_of(&self, unit: Start, entry: &Entry<'_>) -> TypeId {
+        let value = entry.attr_value_raw(gimli::DW_AT_type);
+        let index = value.and_then(|value| self.referred_to(unit, &value));
         self.id(index.and_then(|index| u32::try_from(index).ok()).unwrap_or(0))
     }
 
@@ -103,6 +100,11 @@ impl Dwarf {
     }
 
     fn decode(&self, index: u32) -> Option<TypeDef> {
+        if usize::try_from(index).is_ok_and(|index| index >= self.numbering.end()) {
+            // In a supplementary file that is not at hand.
+            let kind = Kind::Forward { union: false };
+            return Some(TypeDef { name: Some(MISSING.into()), kind });
+        }
         let dwarf = self.gimli();
         let unit = self.type_unit(&dwarf, index)?;
         let at = unit.offset(index)?;
@@ -112,6 +114,14 @@ impl Dwarf {
         let qualified = |keyword| Kind::Qualified { keyword, to };
         let size = number(&entry, gimli::DW_AT_byte_size).unwrap_or(0);
         let declared = entry.has_attr(gimli::DW_AT_declaration);
+        // Where the definition is a unit of its own, this one only refers to it.
+        let signature = entry.attr_value_raw(gimli::DW_AT_signature).filter(|_| declared);
+        let elsewhere = signature.and_then(|value| self.referred_to(unit.start, &value));
+        let elsewhere = elsewhere.and_then(|at| u32::try_from(at).ok()).filter(|at| *at != index);
+        if let Some(to) = elsewhere {
+            let kind = Kind::Qualified { keyword: "", to: self.id(to) };
+            return Some(TypeDef { name: None, kind });
+        }
         let kind = match entry.tag() {
             gimli::DW_TAG_base_type => base(&entry, size),
             gimli::DW_TAG_pointer_type
