@@ -2,36 +2,66 @@
 //! has that, what they wait for in turn, up to where nothing more is known.
 
 use super::complaints::Complaints;
-use super::{Confidence, Lock, LockGraph, Mode, StateValue, Waiter};
+use super::{Confidence, Lock, LockGraph, LockKind, Mode, StateValue, Waiter};
 use crate::dump::VirtAddr;
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 /// Longer chains than this are no sentence any more.
 const MAX_STEPS: usize = 6;
 
-/// The chain in one sentence, where it has two locks at least: a shorter one is told by its cause.
-/// `cpu_of` gives the CPU that a task is on.
+/// The chain in one sentence, where it has two locks at least: a shorter one is told by its cause,
+/// and a deadlock comes before everything
+/// else. Of several the longest. `cpu_of` gives the CPU that a
+/// task is on.
 pub(super) fn told(
     graph: &LockGraph,
     complaints: &Complaints,
     cpu_of: impl Fn(VirtAddr) -> Option<u32>,
 ) -> Option<String> {
-    let waiters =
-        || graph.locks.iter().flat_map(|lock| lock.waiters.iter().map(move |w| (lock, w)));
-    let first =
-        complaints.tasks().find_map(|pid| waiters().find(|(_, waiter)| waiter.task.pid == pid))?;
-    let mut sentence = format!("{}[{}]", first.1.task.comm, first.1.task.pid);
-    let mut met = HashSet::new();
-    let mut next = Some(first);
-    let mut steps = 0;
-    while let Some((lock, waiter)) = next.filter(|(lock, _)| met.insert(lock.at)) {
-        if steps >= MAX_STEPS {
-            break;
+    if !graph.cycles.is_empty() {
+        return None;
+    }
+    let mut best: Option<(usize, String)> = None;
+    let waits: HashMap<VirtAddr, (&Lock, &Waiter)> = graph
+        .locks
+        .iter()
+        .flat_map(|lock| lock.waiters.iter().map(move |waiter| (waiter.task.at, (lock, waiter))))
+        .collect();
+    let mut hung: Vec<&Waiter> = waits.values().map(|(_, waiter)| *waiter).collect();
+    let complained: Vec<u32> = complaints.tasks().collect();
+    hung.retain(|waiter| complained.contains(&waiter.task.pid));
+    hung.sort_by_key(|waiter| (waiter.task.pid, waiter.task.at));
+    for waiter in hung {
+        let Some((steps, sentence)) = from(&waits, waiter.task.at, &cpu_of) else { continue };
+        if steps > 1 && best.as_ref().is_none_or(|(most, _)| steps > *most) {
+            best = Some((steps, sentence));
         }
-        steps += 1;
+    }
+    best.map(|(_, sentence)| sentence)
+}
+
+/// The chain from a task on, and how many locks are in it.
+fn from(
+    waits: &HashMap<VirtAddr, (&Lock, &Waiter)>,
+    task: VirtAddr,
+    cpu_of: impl Fn(VirtAddr) -> Option<u32>,
+) -> Option<(usize, String)> {
+    let mut next = waits.get(&task).copied();
+    let (_, first) = next?;
+    let mut sentence = format!("{}[{}]", first.task.comm, first.task.pid);
+    let mut met = Vec::new();
+    while let Some((lock, waiter)) = next {
+        if met.contains(&lock.at) || met.len() >= MAX_STEPS {
+            return None;
+        }
+        met.push(lock.at);
         sentence += &format!(" {} {}{}", verb(waiter), lock.name, place(lock, waiter));
         let holder = lock.holders.iter().find(|holder| holder.confidence != Confidence::Possible);
         let Some(holder) = holder else {
+            if lock.kind.is_condition() {
+                sentence += nobody_brings_about(lock.kind);
+                break;
+            }
             sentence += ", whose holder is not known";
             let names = lock.holders.iter().map(|it| format!("{}[{}]", it.task.comm, it.task.pid));
             let names = names.collect::<Vec<_>>().join(", ");
@@ -49,15 +79,24 @@ pub(super) fn told(
         let cpu = cpu_of(holder.task.at).map_or_else(String::new, |cpu| format!(" on CPU {cpu}"));
         let (comm, pid) = (&holder.task.comm, holder.task.pid);
         sentence += &format!(", held{mode}{likely} by {comm}[{pid}]{cpu}");
-        next = waiters().find(|(_, waiter)| waiter.task.at == holder.task.at);
+        next = waits.get(&holder.task.at).copied();
         if next.is_some() {
             sentence += ", which";
         }
     }
-    (steps > 1).then(|| format!("{sentence}."))
+    Some((met.len(), format!("{sentence}.")))
 }
 
-fn verb(waiter: &Waiter) -> &'static str {
+/// What a condition lacks that tasks wait for.
+pub(super) fn nobody_brings_about(kind: LockKind) -> &'static str {
+    match kind {
+        LockKind::Completion => ", which nobody has completed",
+        _ => ", which nobody has woken up",
+    }
+}
+
+/// What a task does about a lock that it has not.
+pub(super) fn verb(waiter: &Waiter) -> &'static str {
     match (waiter.spinning, waiter.mode) {
         (true, _) => "spins for",
         (false, Mode::Write) => "waits to write for",
@@ -67,7 +106,7 @@ fn verb(waiter: &Waiter) -> &'static str {
 }
 
 /// Its place in the queue: of a ticket lock among the tickets, the first of which is the holder's.
-fn place(lock: &Lock, waiter: &Waiter) -> String {
+pub(super) fn place(lock: &Lock, waiter: &Waiter) -> String {
     let Some(position) = waiter.position else { return String::new() };
     let tickets = lock.state.iter().find_map(|(name, value)| match value {
         StateValue::Number(out) if *name == "tickets_out" => Some(*out),
@@ -78,6 +117,7 @@ fn place(lock: &Lock, waiter: &Waiter) -> String {
             let (ours, all) = (i64::from(position).saturating_add(1), in_words(out));
             format!(", {} of {all} tickets", ordinal(ours))
         }
+        None if lock.waiters.len() == 1 => String::new(),
         None => format!(", {} of {} in line", ordinal(position.into()), lock.waiters.len()),
     }
 }

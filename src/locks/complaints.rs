@@ -15,7 +15,11 @@ pub(super) enum Whom {
 
 /// What was said of whom, in few words; of several messages of one kind the last.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub(super) struct Complaints(BTreeMap<(Whom, &'static str), String>);
+pub(super) struct Complaints {
+    said: BTreeMap<(Whom, &'static str), String>,
+    /// What ran on a CPU as something was said of it: `spin-holder[131]`.
+    ran: BTreeMap<u32, String>,
+}
 
 impl Complaints {
     /// Of the messages of a log, oldest first.
@@ -28,6 +32,7 @@ impl Complaints {
             let rcu = text.strip_prefix("rcu: ").unwrap_or(text).trim_start();
             if let Some(rest) = after(text, "soft lockup - CPU#") {
                 let seconds = after(rest, "stuck for ").and_then(number);
+                found.ran(number(rest), stuck(rest));
                 let words = match seconds {
                     Some(seconds) => format!("soft lockup, stuck for {seconds} s"),
                     None => "soft lockup".to_owned(),
@@ -51,6 +56,19 @@ impl Complaints {
                 stalled = true;
             } else if let Some(rest) = after(rcu, "detected stall on CPU ") {
                 found.add(number(rest).map(Whom::Cpu), "rcu", "RCU stall".to_owned());
+            } else if let Some(rest) = text.strip_prefix("CPU: ") {
+                // The backtrace behind a stall or a hard lockup says what ran there.
+                let cpu = number(rest).filter(|cpu| !found.about(&Whom::Cpu(*cpu)).is_empty());
+                let task = after(rest, "PID: ").and_then(number).zip(after(rest, "Comm: "));
+                let task = task.map(|(pid, comm)| {
+                    let end = [" Not tainted", " Tainted", " Kdump"]
+                        .iter()
+                        .filter_map(|end| comm.find(end))
+                        .min()
+                        .unwrap_or(comm.len());
+                    format!("{}[{pid}]", comm.get(..end).unwrap_or(comm))
+                });
+                found.ran(cpu, task);
             } else if stalled {
                 // `2-....: (1 GPs behind) …`, and tasks as `P123`
                 let cpu = rcu.split_once('-').filter(|(_, rest)| rest.contains(": ("));
@@ -74,44 +92,66 @@ impl Complaints {
 
     fn add(&mut self, whom: Option<Whom>, kind: &'static str, words: String) {
         if let Some(whom) = whom {
-            self.0.insert((whom, kind), words);
+            self.said.insert((whom, kind), words);
+        }
+    }
+
+    fn ran(&mut self, cpu: Option<u32>, task: Option<String>) {
+        if let Some((cpu, task)) = cpu.zip(task) {
+            self.ran.insert(cpu, task);
         }
     }
 
     /// What was said of this one.
     pub(super) fn about(&self, whom: &Whom) -> Vec<&str> {
-        let said = self.0.iter().filter(|((about, _), _)| about == whom);
+        let said = self.said.iter().filter(|((about, _), _)| about == whom);
         said.map(|(_, words)| words.as_str()).collect()
     }
 
     /// The numbers of the tasks that something was said of.
     pub(super) fn tasks(&self) -> impl Iterator<Item = u32> {
-        self.0.keys().filter_map(|(whom, _)| match whom {
+        self.said.keys().filter_map(|(whom, _)| match whom {
             Whom::Task(pid) => Some(*pid),
             Whom::Cpu(_) => None,
         })
     }
 
-    /// All of it in one sentence; empty when nothing was said.
-    pub(super) fn in_words(&self) -> String {
+    /// All of it in one sentence, those of whom the same was said together; empty when nothing was
+    /// said. `label` is what a task of that number is called, where it is still there.
+    pub(super) fn in_words(&self, label: impl Fn(u32) -> Option<String>) -> String {
         const NAMED: usize = 4;
-        let mut parts: Vec<String> = self
-            .0
-            .iter()
-            .take(NAMED)
-            .map(|((whom, _), words)| match whom {
-                Whom::Cpu(cpu) => format!("CPU {cpu}: {words}"),
-                Whom::Task(pid) => format!("task {pid}: {words}"),
-            })
-            .collect();
-        if parts.is_empty() {
+        let mut groups: BTreeMap<&str, Vec<&Whom>> = BTreeMap::new();
+        for ((whom, _), words) in &self.said {
+            groups.entry(words).or_default().push(whom);
+        }
+        if groups.is_empty() {
             return String::new();
         }
-        if self.0.len() > NAMED {
-            parts.push(format!("and {} more", self.0.len() - NAMED));
-        }
-        format!("The log says: {}.", parts.join("; "))
+        let groups = groups.into_iter().map(|(words, of)| {
+            let mut names: Vec<String> = of
+                .iter()
+                .take(NAMED)
+                .map(|whom| match whom {
+                    Whom::Cpu(cpu) => match self.ran.get(cpu) {
+                        Some(task) => format!("CPU {cpu}, which ran {task}"),
+                        None => format!("CPU {cpu}"),
+                    },
+                    Whom::Task(pid) => label(*pid).unwrap_or_else(|| format!("task {pid}")),
+                })
+                .collect();
+            if of.len() > NAMED {
+                names.push(format!("{} more", of.len() - NAMED));
+            }
+            format!("{words}: {}", names.join(", "))
+        });
+        format!("The log says: {}.", groups.collect::<Vec<_>>().join("; "))
     }
+}
+
+/// The task that a message about a soft lockup names in its brackets: `[spin-holder:131]`.
+fn stuck(text: &str) -> Option<String> {
+    let (comm, pid) = text.rsplit_once('[')?.1.split_once(']')?.0.rsplit_once(':')?;
+    Some(format!("{comm}[{}]", number(pid)?))
 }
 
 /// What follows `what` in a text.
@@ -143,8 +183,9 @@ mod tests {
         assert_eq!(found.about(&Whom::Cpu(1)), ["soft lockup, stuck for 52 s"]);
         assert_eq!(found.about(&Whom::Cpu(3)), ["hard lockup"]);
         assert_eq!(
-            found.in_words(),
-            "The log says: CPU 1: soft lockup, stuck for 52 s; CPU 3: hard lockup."
+            found.in_words(|_| None),
+            "The log says: hard lockup: CPU 3; soft lockup, stuck for 52 s: CPU 1, which ran \
+             spin-holder[131]."
         );
     }
 
@@ -152,7 +193,7 @@ mod tests {
     fn hung_tasks_are_known_by_their_number_whatever_their_name() {
         let found = of(&["INFO: task kworker/u8:0:9 blocked for more than 120 seconds."]);
         assert_eq!(found.about(&Whom::Task(9)), ["hung for more than 120 s"]);
-        assert_eq!(of(&["INFO: task x"]).in_words(), "");
+        assert_eq!(of(&["INFO: task x"]).in_words(|_| None), "");
     }
 
     #[test]
@@ -169,5 +210,33 @@ mod tests {
         assert_eq!(found.about(&Whom::Cpu(3)), [""; 0]);
         let old = of(&["INFO: rcu_sched_state detected stall on CPU 5 (t=65000 jiffies)"]);
         assert_eq!(old.about(&Whom::Cpu(5)), ["RCU stall"]);
+    }
+
+    #[test]
+    fn tasks_of_which_the_same_is_said_are_named_together() {
+        let lines: Vec<String> = (99..105)
+            .map(|pid| format!("INFO: task abba:{pid} blocked for more than 120 seconds."))
+            .collect();
+        let found = Complaints::of(lines.iter().map(String::as_str));
+        let label = |pid| (pid != 100).then(|| format!("abba[{pid}]"));
+        assert_eq!(
+            found.in_words(label),
+            "The log says: hung for more than 120 s: abba[99], task 100, abba[101], abba[102], 2 more."
+        );
+    }
+
+    #[test]
+    fn the_backtrace_behind_a_stall_says_what_ran_on_its_cpu() {
+        let found = of(&[
+            "rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:",
+            "rcu: \t0-....: (7 ticks this GP) idle=fe9c/1/0x4 softirq=137/138 fqs=12",
+            "rcu: \t(detected by 4, t=5395 jiffies, g=-855, q=1 ncpus=6)",
+            "CPU: 0 UID: 0 PID: 18 Comm: migration/0 Not tainted 7.2.12 #1 PREEMPT(lazy)",
+            "CPU: 4 PID: 9 Comm: other Tainted: G W 6.1 #1",
+        ]);
+        assert_eq!(
+            found.in_words(|_| None),
+            "The log says: RCU stall: CPU 0, which ran migration/0[18]."
+        );
     }
 }

@@ -3,7 +3,7 @@
 use super::complaints::{Complaints, Whom};
 use super::graph::Edges;
 use super::scene::Scene;
-use super::{Lock, LockKind, api};
+use super::{Lock, api, chain};
 use crate::dump::VirtAddr;
 use crate::kernel::State;
 use crate::unwind::{Frame, FrameKind};
@@ -50,12 +50,14 @@ pub(super) fn describe(
 fn alone(scene: &Scene<'_>, locks: &[Lock], edges: &Edges, at: VirtAddr) -> String {
     let Some(index) = scene.index_of(at) else { return "not a live task".to_owned() };
     if let Some(lock) = edges.waits.get(&at).and_then(|&lock| locks.get(lock)) {
-        let whose = match lock.kind {
-            LockKind::Completion => ", which somebody has to complete",
-            LockKind::Waitqueue | LockKind::Bit => ", which somebody has to wake",
-            _ => "",
+        let waiter = lock.waiters.iter().find(|waiter| waiter.task.at == at);
+        let verb = waiter.map_or("waits for", chain::verb);
+        let more = match waiter {
+            _ if lock.kind.is_condition() => chain::nobody_brings_about(lock.kind).to_owned(),
+            Some(waiter) => chain::place(lock, waiter),
+            None => String::new(),
         };
-        return format!("waits for {}, {}{whose}", lock.name, lock.words);
+        return format!("{verb} {}{more}", lock.name);
     }
     let Some(task) = scene.tasks.get(index) else { return String::new() };
     if task.active {

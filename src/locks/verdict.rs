@@ -1,20 +1,37 @@
 //! The verdict: one paragraph that a person can paste into a ticket.
 //!
-//! It names causes, most blocked tasks first: deadlocks, root blockers, and locks whose holder is
-//! not known. What stands behind each is in the graph.
+//! It begins with the cause: deadlocks first, since they never end, then the root blockers and the
+//! locks whose holder is not known, most blocked tasks first; how many tasks that makes in all; what
+//! the log says. What stands behind each is in the graph.
 
+use super::chain::{self, nobody_brings_about};
 use super::complaints::Complaints;
-use super::{Confidence, Cycle, Lock, LockGraph, Mode, Root, TaskRef};
+use super::{Confidence, Cycle, Holder, Lock, LockGraph, Mode, Root, TaskRef, Waiter};
+use crate::dump::VirtAddr;
 use std::collections::HashSet;
 
-/// At most this many causes are spelled out.
-const SPELLED_OUT: usize = 4;
+/// At most this many deadlocks, and this many other causes, are spelled out.
+const SPELLED_OUT: usize = 3;
 
 /// The whole graph in a few sentences. `asleep` is the number of tasks in uninterruptible sleep.
 pub(super) fn of(graph: &LockGraph, asleep: usize, complaints: &Complaints) -> String {
-    let said = complaints.in_words();
+    let tasks = || graph.locks.iter().flat_map(|lock| &lock.waiters).map(|waiter| &waiter.task);
+    let roots = graph.roots.iter().map(|root| &root.task);
+    let others = graph.others.iter().map(|other| &other.task);
+    let known: Vec<&TaskRef> = tasks().chain(roots).chain(others).collect();
+    let label = |pid| known.iter().find(|task| task.pid == pid).map(|task| named(task));
+    let said = complaints.in_words(label);
     let found = causes(graph, asleep);
     if said.is_empty() { found } else { format!("{found} {said}") }
+}
+
+/// One reason why tasks are blocked.
+struct Cause {
+    /// How many tasks it stops.
+    blocks: usize,
+    sentence: String,
+    /// Whether it is known who has to go on, so that those behind it merely queue.
+    convoy: bool,
 }
 
 fn causes(graph: &LockGraph, asleep: usize) -> String {
@@ -29,38 +46,77 @@ fn causes(graph: &LockGraph, asleep: usize) -> String {
             ),
         };
     }
-    let deadlocks = match graph.cycles.len() {
-        0 => String::new(),
-        n => format!("{}: ", count(n, "deadlock", "deadlocks")),
+    let mut sentences = Vec::new();
+    let mut deadlocks: Vec<_> = graph.cycles.iter().map(|cycle| deadlock(graph, cycle)).collect();
+    deadlocks.sort_by_key(|cause| std::cmp::Reverse(cause.blocks));
+    sentences.extend(spelled(&deadlocks, "deadlock", "deadlocks"));
+    let causes = others(graph);
+    let lead = match causes.first() {
+        Some(_) if !deadlocks.is_empty() => "Besides, without a deadlock: ",
+        Some(first) if first.convoy && first.blocks > 1 => "No deadlock but a convoy: ",
+        _ => "No deadlock: ",
     };
-    let mut sentences = vec![format!(
-        "{deadlocks}{} for {}; {} in uninterruptible sleep.",
-        count(blocked.len(), "task waits", "tasks wait"),
-        count(busy(graph).count(), "lock", "locks"),
-        count(asleep, "task is", "tasks are"),
-    )];
-    if graph.cycles.is_empty() && !graph.roots.is_empty() {
-        sentences.push(
-            "No deadlock among the known holders: those who wait queue behind tasks that run, or \
-             that wait for something else."
-                .to_owned(),
-        );
+    let mut told = spelled(&causes, "cause", "causes");
+    if let Some(first) = told.first_mut() {
+        first.insert_str(0, lead);
     }
-    let mut causes: Vec<(usize, String)> = Vec::new();
-    causes.extend(graph.cycles.iter().map(|cycle| deadlock(graph, cycle)));
-    let ends = common_ends(graph);
-    let behind: HashSet<_> = ends.iter().flat_map(|(_, roots)| roots).map(|r| r.task.at).collect();
-    let roots = graph.roots.iter().filter(|root| !behind.contains(&root.task.at));
-    causes.extend(roots.map(|root| (root.blocks, blocker(graph, root))));
-    causes.extend(ends.iter().map(|(lock, roots)| (lock.blocks, common_end(lock, roots))));
-    causes.extend(unheld(graph).map(|lock| (lock.blocks, nobody(lock))));
-    causes.sort_by_key(|(blocks, _)| std::cmp::Reverse(*blocks));
-    let more = causes.len().saturating_sub(SPELLED_OUT);
-    sentences.extend(causes.into_iter().take(SPELLED_OUT).map(|(_, sentence)| sentence));
-    if more > 0 {
-        sentences.push(format!("{} more in the lock graph.", count(more, "cause", "causes")));
+    sentences.extend(told);
+    let locks = busy(graph).count();
+    let mut all = Vec::new();
+    if locks > 1 {
+        let waits = count(blocked.len(), "task waits", "tasks wait");
+        all.push(format!("{waits} for {locks} locks"));
+    }
+    if asleep > 0 {
+        all.push(format!("{} in uninterruptible sleep", count(asleep, "task is", "tasks are")));
+    }
+    if !all.is_empty() {
+        sentences.push(format!("In all {}.", all.join("; ")));
     }
     sentences.join(" ")
+}
+
+/// The first few of these causes, and how many more there are.
+fn spelled(causes: &[Cause], one: &str, many: &str) -> Vec<String> {
+    let mut told: Vec<String> =
+        causes.iter().take(SPELLED_OUT).map(|cause| cause.sentence.clone()).collect();
+    if causes.len() > SPELLED_OUT {
+        let more = count(causes.len() - SPELLED_OUT, one, many);
+        told.push(format!("{more} more in the lock graph."));
+    }
+    told
+}
+
+/// Everything but deadlocks, most blocked tasks first.
+fn others(graph: &LockGraph) -> Vec<Cause> {
+    let ends = common_ends(graph);
+    let behind: HashSet<_> = ends.iter().flat_map(|(_, roots)| roots).map(|r| r.task.at).collect();
+    let mut causes: Vec<Cause> = Vec::new();
+    let mut told: HashSet<VirtAddr> = HashSet::new();
+    for root in graph.roots.iter().filter(|root| !behind.contains(&root.task.at)) {
+        let Some((lock, _)) = holds(graph, root) else {
+            let sentence = format!("{} {}.", named(&root.task), root.doing);
+            causes.push(Cause { blocks: root.blocks, sentence, convoy: true });
+            continue;
+        };
+        // Those who hold it together are one cause.
+        if told.insert(lock.at) {
+            let together = graph.roots.iter().filter_map(|other| {
+                let (same, holder) = holds(graph, other)?;
+                (same.at == lock.at).then_some((other, holder))
+            });
+            causes.push(blocker(graph, lock, &together.collect::<Vec<_>>()));
+        }
+    }
+    let unknown = |lock: &Lock, sentence| Cause { blocks: lock.blocks, sentence, convoy: false };
+    causes.extend(ends.iter().map(|(lock, roots)| unknown(lock, common_end(lock, roots))));
+    causes.extend(unheld(graph).map(|lock| unknown(lock, nobody(lock))));
+    causes.sort_by_key(|cause| std::cmp::Reverse(cause.blocks));
+    causes
+}
+
+fn named(task: &TaskRef) -> String {
+    format!("{}[{}]", task.comm, task.pid)
 }
 
 /// The locks that somebody waits for, but futexes that may be idle.
@@ -77,53 +133,51 @@ fn lock_at(graph: &LockGraph, at: crate::dump::VirtAddr) -> Option<&Lock> {
 }
 
 /// A deadlock, and how many tasks it stops: those in it and those behind.
-fn deadlock(graph: &LockGraph, cycle: &Cycle) -> (usize, String) {
-    let blocks = cycle
-        .locks
-        .iter()
-        .filter_map(|at| lock_at(graph, *at))
-        .map(|lock| lock.blocks)
-        .max()
-        .unwrap_or(0);
-    let behind = blocks.saturating_sub(cycle.tasks.len());
-    let behind = match behind {
+fn deadlock(graph: &LockGraph, cycle: &Cycle) -> Cause {
+    let locks: Vec<Option<&Lock>> = cycle.locks.iter().map(|at| lock_at(graph, *at)).collect();
+    let blocks = locks.iter().flatten().map(|lock| lock.blocks).max().unwrap_or(0);
+    let them = if cycle.tasks.len() == 1 { "it" } else { "them" };
+    let behind = match blocks.saturating_sub(cycle.tasks.len()) {
         0 => String::new(),
-        n => format!(", with {} behind it", count(n, "task", "tasks")),
+        n => format!("; behind {them} {}", count(n, "more task waits", "more tasks wait")),
     };
-    let names: Vec<&str> = cycle
-        .locks
+    let steps: Vec<(&TaskRef, &str, &str)> = cycle
+        .tasks
         .iter()
-        .map(|at| lock_at(graph, *at).map_or("a lock", |lock| lock.name.as_str()))
+        .zip(&locks)
+        .map(|(task, lock)| {
+            let waiter = lock.and_then(|lock| waiter_of(lock, task));
+            let name = lock.map_or("a lock", |lock| lock.name.as_str());
+            (task, waiter.map_or("waits for", chain::verb), name)
+        })
         .collect();
-    let sentence = match (cycle.tasks.as_slice(), names.as_slice()) {
-        ([task], [name]) if in_interrupt(graph, task) => format!(
-            "Deadlock{behind}: an interrupt on the CPU of {}[{}] spins for {name}, which the task \
-             itself holds and cannot release before the interrupt ends.",
-            task.comm, task.pid
+    let sentence = match steps.as_slice() {
+        [(task, _, name)] if in_interrupt(graph, task) => format!(
+            "Deadlock: an interrupt on the CPU of {} spins for {name}, which the task itself holds \
+             and cannot release before the interrupt ends{behind}.",
+            named(task)
         ),
-        ([task], [name]) => format!(
-            "Deadlock{behind}: {}[{}] waits for {name}, which it holds itself.",
-            task.comm, task.pid
-        ),
-        (tasks, names) => {
-            let steps: Vec<String> = tasks
+        [(task, verb, name)] => {
+            format!("Deadlock: {} {verb} {name}, which it holds itself{behind}.", named(task))
+        }
+        steps => {
+            let first = steps.first().map_or(String::new(), |(task, ..)| named(task));
+            let steps: Vec<String> = steps
                 .iter()
-                .zip(names)
-                .zip(tasks.iter().cycle().skip(1))
-                .map(|((_, name), holder)| {
-                    format!("waits for {name} held by {}[{}]", holder.comm, holder.pid)
+                .zip(steps.iter().cycle().skip(1))
+                .map(|((_, verb, name), (holder, ..))| {
+                    format!("{verb} {name}, held by {}", named(holder))
                 })
                 .collect();
-            let first =
-                tasks.first().map_or(String::new(), |task| format!("{}[{}]", task.comm, task.pid));
-            format!(
-                "Deadlock of {}{behind}: {first} {}.",
-                count(tasks.len(), "task", "tasks"),
-                steps.join(", which ")
-            )
+            let tasks = cycle.tasks.len();
+            format!("Deadlock of {tasks} tasks: {first} {}{behind}.", steps.join(", which "))
         }
     };
-    (blocks, sentence)
+    Cause { blocks, sentence, convoy: false }
+}
+
+fn waiter_of<'a>(lock: &'a Lock, task: &TaskRef) -> Option<&'a Waiter> {
+    lock.waiters.iter().find(|waiter| waiter.task.at == task.at)
 }
 
 /// Whether what waits is not the task itself but an interrupt on its CPU.
@@ -132,33 +186,86 @@ fn in_interrupt(graph: &LockGraph, task: &TaskRef) -> bool {
     waiters.into_iter().any(|waiter| waiter.task.at == task.at && waiter.in_interrupt)
 }
 
-/// A root blocker, by the lock that it holds up most with.
-fn blocker(graph: &LockGraph, root: &Root) -> String {
-    let held = graph
-        .locks
-        .iter()
-        .filter_map(|lock| {
-            let holder = lock.holders.iter().find(|holder| holder.task.at == root.task.at)?;
-            (holder.confidence != Confidence::Possible).then_some((lock, holder))
-        })
-        .max_by_key(|(lock, _)| lock.blocks);
-    let Some((lock, holder)) = held else {
-        return format!("{}[{}] {}.", root.task.comm, root.task.pid, root.doing);
-    };
+/// The lock that a root blocker holds up most tasks with.
+fn holds<'a>(graph: &'a LockGraph, root: &Root) -> Option<(&'a Lock, &'a Holder)> {
+    held_by(graph, root.task.at).max_by_key(|(lock, _)| lock.blocks)
+}
+
+/// The locks that a task holds and somebody waits for.
+fn held_by(graph: &LockGraph, task: VirtAddr) -> impl Iterator<Item = (&Lock, &Holder)> {
+    graph.locks.iter().filter(|lock| !lock.waiters.is_empty()).filter_map(move |lock| {
+        let holder = lock.holders.iter().find(|holder| holder.task.at == task)?;
+        (holder.confidence != Confidence::Possible).then_some((lock, holder))
+    })
+}
+
+fn held(holder: &Holder) -> String {
     let mode = match holder.mode {
         Mode::Read => " for reading",
         Mode::Write => " for writing",
         Mode::Excl | Mode::None => "",
     };
     let likely = if holder.confidence == Confidence::Likely { ", likely" } else { "" };
-    format!(
-        "{} for {} held{mode}{likely} by {}[{}], which {}.",
-        count(root.blocks, "task waits", "tasks wait"),
-        lock.name,
-        root.task.comm,
-        root.task.pid,
-        root.doing
-    )
+    format!("held{mode}{likely} by")
+}
+
+/// A lock that root blockers hold: who waits for it, what they do, and who of those who wait for it
+/// holds up the most in turn.
+fn blocker(graph: &LockGraph, lock: &Lock, roots: &[(&Root, &Holder)]) -> Cause {
+    let blocks = roots.iter().map(|(root, _)| root.blocks).max().unwrap_or(lock.blocks);
+    let mut held = roots.first().map_or(String::new(), |(_, holder)| held(holder));
+    let mut who: Vec<String> = roots
+        .iter()
+        .take(SPELLED_OUT)
+        .map(|(root, _)| format!("{}, which {}", named(&root.task), root.doing))
+        .collect();
+    if roots.len() > SPELLED_OUT {
+        who.push(format!("{} more", roots.len() - SPELLED_OUT));
+    }
+    held = format!("{held} {}", who.join(", and by "));
+    let mut sentence = match busiest(graph, lock) {
+        None => {
+            let waits = count(lock.waiters.len(), "task waits", "tasks wait");
+            format!("{waits} for {}, {held}", lock.name)
+        }
+        Some((waiter, next)) => format!(
+            "{} behind {}, {held}: {} {} it and holds {}, for which {}",
+            count(lock.blocks, "task waits", "tasks wait"),
+            lock.name,
+            named(&waiter.task),
+            chain::verb(waiter),
+            next.name,
+            count(next.waiters.len(), "waits", "wait"),
+        ),
+    };
+    if let [(root, _)] = roots {
+        let also = held_by(graph, root.task.at).filter(|(other, _)| other.at != lock.at);
+        let also: Vec<&str> = also.map(|(other, _)| other.name.as_str()).collect();
+        if !also.is_empty() {
+            sentence += &format!("; it also holds {}", listed(&also));
+        }
+    }
+    sentence.push('.');
+    Cause { blocks, sentence, convoy: true }
+}
+
+/// The first few of these names, and how many more there are.
+fn listed(names: &[&str]) -> String {
+    let mut few: Vec<String> =
+        names.iter().take(SPELLED_OUT).map(|name| (*name).to_owned()).collect();
+    if names.len() > SPELLED_OUT {
+        few.push(format!("{} more", names.len() - SPELLED_OUT));
+    }
+    few.join(", ")
+}
+
+/// Of those who wait for a lock the one that holds up the most, and by which lock.
+fn busiest<'a>(graph: &'a LockGraph, lock: &'a Lock) -> Option<(&'a Waiter, &'a Lock)> {
+    let held = lock
+        .waiters
+        .iter()
+        .flat_map(|waiter| held_by(graph, waiter.task.at).map(move |(next, _)| (waiter, next)));
+    held.max_by_key(|(waiter, next)| (next.blocks, std::cmp::Reverse(waiter.task.pid)))
 }
 
 /// Whether it is known of nobody that he holds the lock.
@@ -180,14 +287,14 @@ fn common_ends(graph: &LockGraph) -> Vec<(&Lock, Vec<&Root>)> {
 fn common_end(lock: &Lock, roots: &[&Root]) -> String {
     let named = roots.iter().take(SPELLED_OUT).map(|root| {
         let tasks = count(root.blocks, "task", "tasks");
-        format!("{}[{}] holds up {tasks}", root.task.comm, root.task.pid)
+        format!("{} holds up {tasks}", self::named(&root.task))
     });
     let mut named: Vec<String> = named.collect();
     let more = roots.len().saturating_sub(SPELLED_OUT);
     if more > 0 {
         named.push(format!("{more} more"));
     }
-    format!("{} Among those: {}.", nobody(lock), named.join(", "))
+    format!("{} Of those {}.", nobody(lock), named.join(", "))
 }
 
 /// Locks without a known holder whose waiters hold up nobody else: where those chains end is not
@@ -205,11 +312,15 @@ fn unheld(graph: &LockGraph) -> impl Iterator<Item = &Lock> {
 fn nobody(lock: &Lock) -> String {
     let waits = count(lock.blocks, "task waits", "tasks wait");
     if lock.kind.is_condition() {
-        return format!("{waits} for {}, {}.", lock.name, lock.words);
+        return format!("{waits} for {}{}.", lock.name, nobody_brings_about(lock.kind));
+    }
+    if lock.readers == Some(0) {
+        let free = "which is free: the next in line has yet to take it";
+        return format!("{waits} for {}, {free}.", lock.name);
     }
     if lock.orphaned {
         return format!(
-            "{waits} for {}, which a task took that has exited without releasing it.",
+            "{waits} for {}, which a task took that has exited without releasing it: nobody will.",
             lock.name
         );
     }
@@ -225,5 +336,130 @@ fn nobody(lock: &Lock) -> String {
             lock.name,
             maybe.join(", ")
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::locks::{LockKind, Why};
+
+    fn task(pid: u32) -> TaskRef {
+        TaskRef { pid, at: VirtAddr(u64::from(pid)), comm: "t".into() }
+    }
+
+    /// A lock of which these tasks are holders for reading, and these wait.
+    fn lock(name: &str, kind: LockKind, holders: &[u32], waiters: &[u32]) -> Lock {
+        let holder = |pid: &u32| Holder {
+            task: task(*pid),
+            mode: if kind == LockKind::Rwsem { Mode::Read } else { Mode::Excl },
+            confidence: Confidence::Certain,
+            why: Why::default(),
+        };
+        let waiter = |pid: &u32| Waiter {
+            task: task(*pid),
+            mode: Mode::Excl,
+            position: None,
+            spinning: kind == LockKind::Spinlock,
+            in_interrupt: false,
+            since: None,
+            confidence: Confidence::Certain,
+            why: Why::default(),
+        };
+        Lock {
+            at: VirtAddr(name.bytes().fold(0, |sum, byte| sum * 256 + u64::from(byte))),
+            kind,
+            ty: kind.ty(),
+            symbol: None,
+            name: name.to_owned(),
+            state: Vec::new(),
+            words: String::new(),
+            holders: holders.iter().map(holder).collect(),
+            waiters: waiters.iter().map(waiter).collect(),
+            readers: None,
+            orphaned: false,
+            doubts: Vec::new(),
+            blocks: waiters.len(),
+        }
+    }
+
+    fn told(mut locks: Vec<Lock>, doing: &str, asleep: usize) -> String {
+        use super::super::graph::{Edges, count_blocked, cycles, roots};
+        let edges = Edges::of(&locks);
+        count_blocked(&mut locks, &edges);
+        let cycles = cycles(&locks, &edges);
+        let mut graph = LockGraph { locks, cycles, ..LockGraph::default() };
+        let root = |(task, blocks)| Root { task, blocks, doing: doing.to_owned() };
+        graph.roots = roots(&graph, &edges).into_iter().map(root).collect();
+        of(&graph, asleep, &Complaints::default())
+    }
+
+    use LockKind::{Completion, Mutex, Rwsem, Spinlock};
+
+    #[test]
+    fn the_first_sentence_says_the_cause_and_a_convoy_is_no_deadlock() {
+        assert_eq!(
+            told(vec![lock("m", Mutex, &[1], &[2, 3])], "sleeps in msleep", 2),
+            "No deadlock but a convoy: 2 tasks wait for m, held by t[1], which sleeps in msleep. In \
+             all 2 tasks are in uninterruptible sleep."
+        );
+        assert_eq!(
+            told(vec![lock("s", Spinlock, &[1], &[2])], "runs on CPU 1", 0),
+            "No deadlock: 1 task waits for s, held by t[1], which runs on CPU 1."
+        );
+    }
+
+    #[test]
+    fn deadlocks_come_before_longer_queues() {
+        let locks = vec![
+            lock("q", Mutex, &[9], &[10, 11, 12, 13]),
+            lock("a", Mutex, &[1], &[2, 3]),
+            lock("b", Spinlock, &[2], &[1]),
+            lock("self", Mutex, &[20], &[20, 21]),
+        ];
+        assert_eq!(
+            told(locks, "sleeps", 5),
+            "Deadlock of 2 tasks: t[1] spins for b, held by t[2], which waits for a, held by t[1]; \
+             behind them 1 more task waits. Deadlock: t[20] waits for self, which it holds itself; \
+             behind it 1 more task waits. Besides, without a deadlock: 4 tasks wait for q, held by \
+             t[9], which sleeps. In all 9 tasks wait for 4 locks; 5 tasks are in uninterruptible \
+             sleep."
+        );
+    }
+
+    #[test]
+    fn readers_of_one_lock_are_one_cause_and_who_hands_the_wait_on_is_named() {
+        assert_eq!(
+            told(vec![lock("rw", Rwsem, &[1, 2], &[3, 4])], "sleeps", 0),
+            "No deadlock but a convoy: 2 tasks wait for rw, held for reading by t[1], which sleeps, \
+             and by t[2], which sleeps."
+        );
+        let locks = vec![lock("s", Spinlock, &[1], &[2]), lock("mm", Rwsem, &[2], &[3, 4])];
+        assert_eq!(
+            told(locks, "runs", 0),
+            "No deadlock but a convoy: 3 tasks wait behind s, held by t[1], which runs: t[2] spins \
+             for it and holds mm, for which 2 wait. In all 3 tasks wait for 2 locks."
+        );
+    }
+
+    #[test]
+    fn what_nobody_holds_says_why_it_does_not_go_on() {
+        assert_eq!(
+            told(vec![lock("never", Completion, &[], &[2])], "", 0),
+            "No deadlock: 1 task waits for never, which nobody has completed."
+        );
+        let mut orphan = lock("m", Mutex, &[], &[2]);
+        orphan.orphaned = true;
+        assert_eq!(
+            told(vec![orphan], "", 0),
+            "No deadlock: 1 task waits for m, which a task took that has exited without releasing \
+             it: nobody will."
+        );
+        let mut free = lock("s", Spinlock, &[], &[2]);
+        free.readers = Some(0);
+        assert_eq!(
+            told(vec![free], "", 0),
+            "No deadlock: 1 task waits for s, which is free: the next in line has yet to take it."
+        );
     }
 }
