@@ -45,7 +45,7 @@ pub mod walk;
 pub use code::Code;
 pub use cpu::{Cpu, Cpus};
 pub use files::{OpenFile, open_files};
-pub use identify::path_of;
+pub use identify::{dentry_path, path_of};
 pub use image::Kernel;
 pub use log::{Caller, Log, LogRecord};
 pub use memory_totals::MemoryTotals;

@@ -147,8 +147,8 @@ fn lock(scene: &Scene<'_>, names: &Names<'_>, found: &Found) -> Lock {
         kind: found.kind,
         ty: found.kind.ty(),
         symbol: names.symbol(found.at),
-        name: names.of(found.kind, found.at),
-        state,
+        name: names.of(found),
+        state: found.state.iter().cloned().chain(state).collect(),
         words: if words.is_empty() { waiting } else { format!("{words}, {waiting}") },
         holders,
         waiters,
@@ -333,7 +333,9 @@ fn note_unheld(graph: &mut LockGraph) {
             LockKind::Futex => "only user space knows its owner",
             _ => "its owner field names no live task",
         };
-        notes.push(format!("{} {}: holder unknown: {keeps}", lock.name, lock.at));
+        let at = lock.at.to_string();
+        let place = if lock.name.contains(&at) { String::new() } else { format!(" {at}") };
+        notes.push(format!("{}{place}: holder unknown: {keeps}", lock.name));
     }
     graph.notes.extend(notes);
 }

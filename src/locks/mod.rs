@@ -33,6 +33,7 @@ mod ticket;
 mod verdict;
 mod wait_queue;
 mod waiting;
+mod whole;
 mod why;
 
 pub use analysis::{analyse, analyse_watched};

@@ -1,7 +1,8 @@
 //! What people call a lock: its symbol, or what it is part of.
 
-use super::LockKind;
 use super::parts::Parts;
+use super::waiting::Found;
+use super::{LockKind, whole};
 use crate::dump::{VirtAddr, scrub};
 use crate::kernel::{Session, Task};
 use std::collections::HashMap;
@@ -93,18 +94,22 @@ impl<'s> Names<'s> {
     }
 
     /// The short name for sentences.
-    pub(super) fn of(&self, kind: LockKind, at: VirtAddr) -> String {
+    pub(super) fn of(&self, found: &Found) -> String {
+        let (kind, at) = (found.kind, found.at);
+        let plain = format!("{} {at}", kind.name());
+        let within = |what: String| format!("{plain} ({what})");
+        if let Some(what) = &found.what {
+            return within(what.clone());
+        }
         if kind == LockKind::Futex {
-            return format!("futex {at}");
+            return plain;
         }
-        let owned = self.mmap_locks.get(&at).or_else(|| self.zone_locks.get(&at));
-        match (owned, self.symbol(at)) {
-            (Some(name), _) => name.clone(),
-            (None, Some(symbol)) => format!("{} {symbol}", kind.name()),
-            (None, None) => {
-                let part = self.parts.name(self.session, at);
-                part.unwrap_or_else(|| format!("{} {at}", kind.name()))
-            }
-        }
+        let owned = self.mmap_locks.get(&at).or_else(|| self.zone_locks.get(&at)).cloned();
+        let symbol = || self.symbol(at).map(|symbol| format!("{} {symbol}", kind.name()));
+        owned
+            .or_else(symbol)
+            .or_else(|| self.parts.name(self.session, at))
+            .or_else(|| whole::object(self.session, at, kind.ty()).map(within))
+            .unwrap_or(plain.clone())
     }
 }

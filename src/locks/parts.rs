@@ -5,9 +5,9 @@
 //! `s_umount`. One word tells whether a lock is free; only those that are not are looked at further,
 //! and all of them get their names from this. Sources: `include/linux/{mm_types,fs}.h`.
 
-use super::LockKind;
+use super::{LockKind, whole};
 use crate::debuginfo::{Type, Types};
-use crate::dump::{VirtAddr, scrub};
+use crate::dump::VirtAddr;
 use crate::kernel::{OpenFile, Session, Task, open_files, path_of, walk};
 use crate::memory::VirtualMemory;
 use std::collections::{HashMap, HashSet};
@@ -16,8 +16,6 @@ use std::collections::{HashMap, HashSet};
 const MAX_SUPERBLOCKS: usize = 1 << 16;
 /// `READER_BIAS` of an RT rwsem that nobody holds.
 const RT_FREE: u64 = 1 << 31;
-/// Bytes of a file system's name, and of `s_id`.
-const MAX_NAME: usize = 32;
 
 /// What a lock is part of.
 #[derive(Clone, Copy, Debug)]
@@ -141,7 +139,7 @@ impl Parts {
                 Err(_) => format!("{member} of the inode of file {file}"),
             },
             Whole::Superblock(superblock) => {
-                format!("{member} of {}", superblock_name(session, *superblock))
+                format!("{member} of {}", whole::superblock(session.kernel(), *superblock))
             }
         })
     }
@@ -153,19 +151,6 @@ fn superblocks(session: &Session) -> Option<Vec<VirtAddr>> {
     let head = session.symbols().address("super_blocks")?;
     let walked = walk::list(session.memory(), head, MAX_SUPERBLOCKS);
     Some(walked.found.into_iter().map(|at| at.minus(node)).collect())
-}
-
-/// `ext4 sda1`: its type and `s_id`.
-fn superblock_name(session: &Session, at: VirtAddr) -> String {
-    let name = || -> crate::kernel::Known<String> {
-        let object = session.kernel().object("super_block", at)?;
-        let memory = session.memory();
-        let kind = object.member("s_type")?.deref()?.member("name")?.pointer()?;
-        let kind = scrub(&memory.read_cstr(kind, MAX_NAME)?);
-        let id = scrub(&memory.read_cstr(object.member("s_id")?.at(), MAX_NAME)?);
-        Ok(if id.is_empty() || id == kind { kind } else { format!("{kind} {id}") })
-    };
-    name().unwrap_or_else(|_| format!("superblock {at}"))
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! Waiters on wait queues: percpu_rwsems, folios, bits, and plain wait queues.
 //!
 //! All of them sleep with a `struct wait_queue_entry` on their stack whose `private` is the task.
-//! What they wait for is told by where the head of its ring lies and by what the entry is part of:
+//! What they wait for is told by the function that wakes them up:
 //!
-//! - in a `struct percpu_rw_semaphore`, when the task sleeps in `percpu_rwsem_wait`;
-//! - in the hashed table `bit_wait_table`: the entry is the end of a `struct wait_bit_queue_entry`,
-//!   whose key names the word and the bit;
-//! - in `folio_wait_table` (`page_wait_table` until 5.17): the entry is the end of a
-//!   `struct wait_page_queue`, which names the folio;
-//! - anywhere else: the queue itself is what is known.
+//! - `percpu_rwsem_wake_function`: the head of the ring lies in a `struct percpu_rw_semaphore`;
+//! - `wake_bit_function`, `var_wake_function`: the entry is the end of a `struct
+//!   wait_bit_queue_entry` (`wait_bit_queue`), whose key names the word and the bit, or a variable;
+//! - `wake_page_function`: the entry is the end of a `struct wait_page_queue`, which names the folio;
+//!   until 4.12 a page was waited for by the bits of its flags;
+//! - any other: the queue itself is what is known.
 //!
 //! Sources: `include/linux/wait.h`, `kernel/sched/wait_bit.c`, `mm/filemap.c`,
 //! `kernel/locking/percpu-rwsem.c`.
@@ -17,21 +17,22 @@ use super::ring::Ring;
 use super::scene::Scene;
 use super::stack::Code;
 use super::waiting::{Found, Queued, Waits};
-use super::{Confidence, LockKind, Mode, Spot, Why, api, asked};
+use super::whole::Flags;
+use super::{Confidence, LockKind, Mode, Spot, Why, api, asked, whole};
 use crate::debuginfo::{TypeError, Types};
 use crate::dump::VirtAddr;
+use crate::memory::VirtualMemory;
 use std::collections::{HashMap, HashSet};
-use std::ops::Range;
 
 /// `WQ_FLAG_EXCLUSIVE | WQ_FLAG_WOKEN`. Readers in `percpu_rwsem_wait` set `WQ_FLAG_CUSTOM` too, which
 /// has been 4, 8 and 16; no other flag is set there.
 const FLAGS_OF_WRITERS: u32 = 3;
 /// Low bits of a key's offset and other small numbers stay below this: no bit of a word is higher.
-const BITS: i64 = 64;
+const BITS: i32 = 64;
 
 /// Where things are.
 struct Layout {
-    /// In `struct wait_queue_entry`.
+    /// In `struct wait_queue_entry` (until 4.12 `__wait_queue`).
     private: u64,
     func: u64,
     entry: u64,
@@ -39,47 +40,81 @@ struct Layout {
     head: u64,
     /// In `struct percpu_rw_semaphore`: its wait queue.
     percpu: Option<u64>,
-    /// `bit_wait_table`, and in `struct wait_bit_queue_entry`: the entry, the word, the bit.
-    bits: Option<(Range<VirtAddr>, [u64; 3])>,
-    /// `folio_wait_table`, and in `struct wait_page_queue`: the entry, the folio, the bit.
-    folios: Option<(Range<VirtAddr>, [u64; 3])>,
+    /// In `struct wait_bit_queue_entry`: the entry's node, the word, the bit.
+    bit: Option<[u64; 3]>,
+    /// In `struct wait_page_queue`: the entry's node, the folio, the bit.
+    page: Option<[u64; 3]>,
+}
+
+/// What an entry of a wait queue is part of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Entry {
+    /// Nothing more is known of it.
+    Plain,
+    /// Of a reader or writer of a percpu_rwsem.
+    Percpu,
+    /// `struct wait_bit_queue_entry`
+    Bit,
+    /// `struct wait_page_queue`
+    Page,
+}
+
+impl Entry {
+    /// By the function that wakes its task up.
+    fn of(func: &str) -> Entry {
+        match api::base_name(func) {
+            "wake_bit_function" | "var_wake_function" | "wake_atomic_t_function" => Entry::Bit,
+            "wake_page_function" => Entry::Page,
+            "percpu_rwsem_wake_function" => Entry::Percpu,
+            _ => Entry::Plain,
+        }
+    }
 }
 
 impl Layout {
-    fn probe(scene: &Scene<'_>) -> Result<Layout, TypeError> {
-        let types = scene.session.types();
-        let entry = types.structure("wait_queue_entry")?;
-        let head = types.structure("wait_queue_head")?;
-        let table = |name: &str| {
-            let (start, end) =
-                scene.session.symbols().bounds(scene.session.symbols().address(name)?)?;
-            Some(start..end)
+    fn probe(types: &Types) -> Result<Layout, TypeError> {
+        let old = types.structure("wait_queue_entry").is_err();
+        let (entry, node, head, list) = if old {
+            ("__wait_queue", "task_list", "__wait_queue_head", "task_list")
+        } else {
+            ("wait_queue_entry", "entry", "wait_queue_head", "head")
         };
+        let [private, func, entry] = offsets(types, entry, ["private", "func", node])?;
+        let bit = if old {
+            offsets(types, "wait_bit_queue", ["wait.task_list", "key.flags", "key.bit_nr"])
+        } else {
+            let members = ["wq_entry.entry", "key.flags", "key.bit_nr"];
+            offsets(types, "wait_bit_queue_entry", members)
+        };
+        let page = ["folio", "page"]
+            .into_iter()
+            .find_map(|of| offsets(types, "wait_page_queue", ["wait.entry", of, "bit_nr"]).ok());
+        let sem = types.structure("percpu_rw_semaphore");
         Ok(Layout {
-            private: entry.offset_of("private")?,
-            func: entry.offset_of("func")?,
-            entry: entry.offset_of("entry")?,
-            head: head.offset_of("head")?,
-            percpu: types
-                .structure("percpu_rw_semaphore")
-                .and_then(|sem| sem.offset_of("waiters.head"))
-                .ok(),
-            bits: table("bit_wait_table").zip(
-                offsets(
-                    types,
-                    "wait_bit_queue_entry",
-                    ["wq_entry.entry", "key.flags", "key.bit_nr"],
-                )
-                .ok(),
-            ),
-            folios: table("folio_wait_table").or_else(|| table("page_wait_table")).zip(
-                offsets(types, "wait_page_queue", ["wait.entry", "folio", "bit_nr"])
-                    .or_else(|_| {
-                        offsets(types, "wait_page_queue", ["wait.entry", "page", "bit_nr"])
-                    })
-                    .ok(),
-            ),
+            private,
+            func,
+            entry,
+            head: types.structure(head)?.offset_of(list)?,
+            percpu: sem.and_then(|sem| sem.offset_of("waiters.head")).ok(),
+            bit: bit.ok(),
+            page,
         })
+    }
+
+    /// What the entry with this node is for: where its key lies, the word or folio that the key
+    /// names, and the number of the bit; -1 for a variable that is to change.
+    fn key(
+        &self,
+        memory: &dyn VirtualMemory,
+        entry: Entry,
+        node: VirtAddr,
+    ) -> Option<(VirtAddr, VirtAddr, i32)> {
+        let offsets = if entry == Entry::Page { self.page } else { self.bit };
+        let [entry, word, bit] = offsets?;
+        let key = node.checked_sub(entry)?;
+        let word = memory.read_ptr(key.plus(word)).ok()?;
+        let bit = memory.read_u32(key.plus(bit)).ok()?.cast_signed();
+        (!word.is_null() && (-1..BITS).contains(&bit)).then_some((key, word, bit))
     }
 }
 
@@ -98,7 +133,7 @@ fn offsets<const N: usize>(
 
 /// Finds what the tasks in uninterruptible sleep wait for that wait for nothing else known.
 pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, tied: &HashSet<usize>, waits: &mut Waits) {
-    let layout = match Layout::probe(scene) {
+    let layout = match Layout::probe(scene.session.types()) {
         Ok(layout) => layout,
         Err(error) => {
             waits.notes.push(format!("wait queues are not decoded: {error}"));
@@ -140,9 +175,11 @@ pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, tied: &HashSet<usize>, wa
         };
         let members: Vec<(usize, VirtAddr)> =
             ring.iter().filter_map(|node| Some((member(scene, &layout, *node)?, *node))).collect();
-        for (kind, at, queue) in sort(scene, &layout, percpu, head, &members) {
-            seen.extend(queue.iter().map(|queued| queued.task));
-            found.entry((kind, at)).or_insert_with(|| Found::new(kind, at)).queue.extend(queue);
+        for Awaited { kind, at, queued, what } in sort(scene, &layout, head, &members) {
+            seen.insert(queued.task);
+            let lock = found.entry((kind, at)).or_insert_with(|| Found::new(kind, at));
+            lock.queue.push(queued);
+            lock.what = lock.what.take().or(what);
         }
     }
     for mut lock in found.into_values() {
@@ -221,90 +258,190 @@ fn percpu_mode(flags: u32) -> Mode {
     if flags & !FLAGS_OF_WRITERS == 0 { Mode::Write } else { Mode::Read }
 }
 
-/// What the members of a ring wait for, those of the same thing together.
+/// What one member of a ring waits for.
+struct Awaited {
+    kind: LockKind,
+    at: VirtAddr,
+    queued: Queued,
+    /// What the lock or word is part of.
+    what: Option<String>,
+}
+
+/// What the members of a ring wait for, in its order.
 fn sort(
     scene: &Scene<'_>,
     layout: &Layout,
-    percpu: bool,
     head: VirtAddr,
     members: &[(usize, VirtAddr)],
-) -> Vec<(LockKind, VirtAddr, Vec<Queued>)> {
+) -> Vec<Awaited> {
     let memory = scene.session.memory();
-    let entry_is = |what: &str, node: &VirtAddr| {
+    let in_queue = |says: &str, node: VirtAddr| {
         let at = node.minus(layout.entry);
-        Why::new(format!("its wait_queue_entry at {at}, on its own stack, {what}"))
+        Why::new(format!("its wait_queue_entry at {at}, on its own stack, is {says}"))
             .at(Spot::Object { ty: "wait_queue_entry", at })
     };
-    for (kind, hashed) in [(LockKind::Bit, &layout.bits), (LockKind::Folio, &layout.folios)] {
-        let Some((_, [entry, word, bit])) =
-            hashed.as_ref().filter(|(table, _)| table.contains(&head))
-        else {
-            continue;
-        };
-        let ty = match kind {
-            LockKind::Folio => "wait_page_queue",
-            _ => "wait_bit_queue_entry",
-        };
-        let mut by_word: HashMap<VirtAddr, Vec<Queued>> = HashMap::new();
-        for (task, node) in members {
-            let key = node.minus(*entry);
-            let (Ok(word), Ok(bit)) =
-                (memory.read_ptr(key.plus(*word)), memory.read_u32(key.plus(*bit)))
-            else {
-                continue;
-            };
-            if word.is_null() || i64::from(bit) >= BITS {
-                continue;
-            }
-            let queue = by_word.entry(word).or_default();
-            queue.push(Queued {
-                task: *task,
-                mode: if kind == LockKind::Folio { Mode::Excl } else { Mode::None },
-                position: None,
-                spinning: false,
-                confidence: Confidence::Certain,
-                why: Why::new(format!(
-                    "its {ty} at {key}, on its own stack, is queued for bit {bit} of {word}"
-                ))
-                .at(Spot::Object { ty, at: key }),
-            });
-        }
-        return by_word.into_iter().map(|(word, queue)| (kind, word, queue)).collect();
-    }
-    if let (true, Some(offset)) = (percpu, layout.percpu) {
-        let queue = (1..)
-            .zip(members)
-            .map(|(position, (task, node))| {
+    let queued = |task, mode, position, why| {
+        let confidence = Confidence::Certain;
+        Queued { task, mode, position, spinning: false, confidence, why }
+    };
+    let mut found = Vec::new();
+    for (position, &(task, node)) in (1..).zip(members) {
+        let func = memory.read_ptr(node.minus(layout.entry).plus(layout.func)).ok();
+        let func = func.and_then(|at| scene.session.symbolize(at));
+        let entry = func.map_or(Entry::Plain, |found| Entry::of(found.symbol.name));
+        found.push(match (entry, layout.percpu) {
+            (Entry::Bit | Entry::Page, _) => match layout.key(memory, entry, node) {
+                Some((key, word, bit)) => bit_waiter(scene, entry, task, key, word, bit),
+                None => continue,
+            },
+            (Entry::Percpu, Some(offset)) => {
                 let flags = memory.read_u32(node.minus(layout.entry)).unwrap_or(0);
-                Queued {
-                    task: *task,
-                    mode: percpu_mode(flags),
-                    position: Some(position),
-                    spinning: false,
-                    confidence: Confidence::Certain,
-                    why: entry_is(&format!("is number {position} in the semaphore's queue"), node),
+                let why = in_queue(&format!("number {position} in the semaphore's queue"), node);
+                Awaited {
+                    kind: LockKind::PercpuRwsem,
+                    at: head.minus(offset),
+                    queued: queued(task, percpu_mode(flags), Some(position), why),
+                    what: None,
                 }
-            })
-            .collect();
-        return vec![(LockKind::PercpuRwsem, head.minus(offset), queue)];
+            }
+            _ => Awaited {
+                kind: LockKind::Waitqueue,
+                at: head.minus(layout.head),
+                queued: queued(task, Mode::None, None, in_queue("in the queue", node)),
+                what: None,
+            },
+        });
     }
-    let queue = members
-        .iter()
-        .map(|(task, node)| Queued {
-            task: *task,
-            mode: Mode::None,
+    found
+}
+
+/// One who waits for a bit of a word or of a folio's flags, or for a variable to change.
+fn bit_waiter(
+    scene: &Scene<'_>,
+    entry: Entry,
+    task: usize,
+    key: VirtAddr,
+    word: VirtAddr,
+    bit: i32,
+) -> Awaited {
+    let session = scene.session;
+    let flags = match entry {
+        Entry::Page => Some(Flags::Page),
+        _ => Flags::of(&scene.functions(task)),
+    };
+    let name = flags.and_then(|flags| flags.bit(session.types(), bit.into()));
+    let is_folio = flags == Some(Flags::Page);
+    let locks = || whole::page_bit(session.types(), "PG_locked").is_none_or(|pg| pg == bit.into());
+    let ty = if entry == Entry::Page { "wait_page_queue" } else { "wait_bit_queue_entry" };
+    let what = match name {
+        _ if bit < 0 => format!("for the variable at {word} to change"),
+        Some(name) => format!("for bit {bit} ({name}) of {word}"),
+        None => format!("for bit {bit} of {word}"),
+    };
+    let why = Why::new(format!("its {ty} at {key}, on its own stack, is queued {what}"))
+        .at(Spot::Object { ty, at: key });
+    Awaited {
+        kind: if is_folio { LockKind::Folio } else { LockKind::Bit },
+        at: word,
+        queued: Queued {
+            task,
+            mode: if is_folio && locks() { Mode::Excl } else { Mode::None },
             position: None,
             spinning: false,
             confidence: Confidence::Certain,
-            why: entry_is("is in the queue", node),
-        })
-        .collect();
-    vec![(LockKind::Waitqueue, head.minus(layout.head), queue)]
+            why,
+        },
+        what: flags.and_then(|flags| flags.whole(session.kernel(), word)),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::testing::{Image, TypeTable};
+
+    const STACK: u64 = 0xffff_c900_0001_3d00;
+    const WORD: u64 = 0xffff_8880_0001_0000;
+
+    /// The layout of 4.13 and later, and of what was before it.
+    fn layouts() -> [Layout; 2] {
+        let today = TypeTable::new()
+            .with("list_head", 16, &[("next", 0, 8), ("prev", 8, 8)])
+            .with(
+                "wait_queue_entry",
+                40,
+                &[("flags", 0, 4), ("private", 8, 8), ("func", 16, 8), ("entry: list_head", 24, 0)],
+            )
+            .with("wait_queue_head", 24, &[("lock", 0, 4), ("head: list_head", 8, 0)])
+            .with("wait_bit_key", 24, &[("flags", 0, 8), ("bit_nr", 8, 4)])
+            .with(
+                "wait_bit_queue_entry",
+                64,
+                &[("key: wait_bit_key", 0, 0), ("wq_entry: wait_queue_entry", 24, 0)],
+            )
+            .with(
+                "wait_page_queue",
+                56,
+                &[("folio", 0, 8), ("bit_nr", 8, 4), ("wait: wait_queue_entry", 16, 0)],
+            );
+        let before = TypeTable::new()
+            .with("list_head", 16, &[("next", 0, 8), ("prev", 8, 8)])
+            .with(
+                "__wait_queue",
+                40,
+                &[
+                    ("flags", 0, 4),
+                    ("private", 8, 8),
+                    ("func", 16, 8),
+                    ("task_list: list_head", 24, 0),
+                ],
+            )
+            .with("__wait_queue_head", 24, &[("lock", 0, 4), ("task_list: list_head", 8, 0)])
+            .with("wait_bit_key", 16, &[("flags", 0, 8), ("bit_nr", 8, 4)])
+            .with(
+                "wait_bit_queue",
+                56,
+                &[("key: wait_bit_key", 0, 0), ("wait: __wait_queue", 16, 0)],
+            );
+        [today, before].map(|types| Layout::probe(&types.types()).unwrap())
+    }
+
+    #[test]
+    fn a_bit_waiters_key_lies_before_its_entry_in_either_layout() {
+        for (layout, entry_at) in layouts().into_iter().zip([24, 16]) {
+            let mut memory = Image::default();
+            memory.put_u64(STACK, WORD);
+            memory.put_u64(STACK + 8, 7);
+            let node = VirtAddr(STACK + entry_at + 24);
+            let key = layout.key(&memory, Entry::Bit, node);
+            assert_eq!(key, Some((VirtAddr(STACK), VirtAddr(WORD), 7)));
+            memory.put_u64(STACK + 8, 0xffff_ffff);
+            let key = layout.key(&memory, Entry::Bit, node);
+            assert_eq!(key, Some((VirtAddr(STACK), VirtAddr(WORD), -1)));
+            memory.put_u64(STACK + 8, 64);
+            assert_eq!(layout.key(&memory, Entry::Bit, node), None);
+        }
+    }
+
+    #[test]
+    fn a_page_waiters_key_names_the_folio_and_the_bit() {
+        let [layout, before] = layouts();
+        let mut memory = Image::default();
+        memory.put_u64(STACK, WORD);
+        memory.put_u64(STACK + 8, 15);
+        let node = VirtAddr(STACK + 16 + 24);
+        let key = layout.key(&memory, Entry::Page, node);
+        assert_eq!(key, Some((VirtAddr(STACK), VirtAddr(WORD), 15)));
+        assert_eq!(before.key(&memory, Entry::Page, node), None);
+    }
+
+    #[test]
+    fn the_function_that_wakes_a_waiter_tells_what_its_entry_is_part_of() {
+        assert_eq!(Entry::of("wake_bit_function"), Entry::Bit);
+        assert_eq!(Entry::of("wake_page_function.cold"), Entry::Page);
+        assert_eq!(Entry::of("percpu_rwsem_wake_function"), Entry::Percpu);
+        assert_eq!(Entry::of("autoremove_wake_function"), Entry::Plain);
+    }
 
     #[test]
     fn readers_of_a_percpu_rwsem_are_marked_whichever_number_their_kernels_flag_has() {

@@ -9,7 +9,9 @@
 use super::decode::Recorded;
 use super::scene::Scene;
 use super::stack::Code;
-use super::{Confidence, LockKind, Mode, Why, futex, listed, osq, pi, spinning, wait_queue};
+use super::{
+    Confidence, LockKind, Mode, StateValue, Why, futex, listed, osq, pi, spinning, wait_queue,
+};
 use crate::dump::VirtAddr;
 use std::collections::HashSet;
 
@@ -34,6 +36,10 @@ pub(super) struct Found {
     pub(super) queue: Vec<Queued>,
     /// Holders that a record outside the lock names, a futex's `pi_state` for example.
     pub(super) recorded: Vec<Recorded>,
+    /// What it is part of, in words.
+    pub(super) what: Option<String>,
+    /// Fields of its state that lie elsewhere than the lock itself.
+    pub(super) state: Vec<(&'static str, StateValue)>,
     /// What is wrong with its record.
     pub(super) doubts: Vec<String>,
 }
@@ -41,7 +47,15 @@ pub(super) struct Found {
 impl Found {
     /// A lock that nobody has been found to wait for yet.
     pub(super) fn new(kind: LockKind, at: VirtAddr) -> Found {
-        Found { kind, at, queue: Vec::new(), recorded: Vec::new(), doubts: Vec::new() }
+        Found {
+            kind,
+            at,
+            queue: Vec::new(),
+            recorded: Vec::new(),
+            what: None,
+            state: Vec::new(),
+            doubts: Vec::new(),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ pub use map::Page;
 pub use objects::{CacheUse, Use};
 pub use percpu::PerCpuPlace;
 pub use stacks::{FrameAt, StackOwner, StackPlace};
-pub use user::{UserArea, path_of};
+pub use user::{UserArea, dentry_path, path_of};
 pub use vmalloc::{VmStruct, VmallocArea};
 
 use super::{Known, Session, Task, Unknown};

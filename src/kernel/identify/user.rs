@@ -164,6 +164,25 @@ pub fn path_of(kernel: Kernel<'_>, file: VirtAddr) -> Known<Box<str>> {
     Ok(if path.starts_with('/') { path.into() } else { format!("/{path}").into() })
 }
 
+/// The path of a `struct dentry` inside its file system, without a slash before it; empty for the root.
+///
+/// # Errors
+/// [`Unknown`] when a part of it cannot be read.
+pub fn dentry_path(kernel: Kernel<'_>, dentry: VirtAddr) -> Known<Box<str>> {
+    let mut dentry = kernel.object("dentry", dentry)?;
+    let mut names: Vec<String> = Vec::new();
+    for _ in 0..MAX_DEPTH {
+        let parent = dentry.member("d_parent")?.deref()?;
+        if parent.at() == dentry.at() {
+            break;
+        }
+        names.push(name(&dentry)?);
+        dentry = parent;
+    }
+    names.reverse();
+    Ok(names.join("/").into())
+}
+
 fn name(dentry: &Object<'_>) -> Known<String> {
     let len = dentry.member("d_name.len")?.u64()?.min(MAX_NAME);
     let at = dentry.member("d_name.name")?.pointer()?;
