@@ -331,7 +331,8 @@ fn bit_waiter(
     };
     let name = flags.and_then(|flags| flags.bit(session.types(), bit.into()));
     let is_folio = flags == Some(Flags::Page);
-    let locks = || whole::page_bit(session.types(), "PG_locked").is_none_or(|pg| pg == bit.into());
+    let locks =
+        || whole::page_bit(session.types(), "PG_locked").is_none_or(|pg| pg == i64::from(bit));
     let ty = if entry == Entry::Page { "wait_page_queue" } else { "wait_bit_queue_entry" };
     let what = match name {
         _ if bit < 0 => format!("for the variable at {word} to change"),
