@@ -1,23 +1,52 @@
 //! Waiters on futexes: a `struct futex_q` on their stack, queued in a hash bucket.
 //!
 //! The queue entry carries the key of the futex: for a private one the address space and the
-//! address in it. With priority inheritance the kernel keeps the owner in `pi_state`; of a plain
-//! futex it knows nothing, the owner is in user memory in whatever form the program chose.
-//! Sources: `kernel/futex/futex.h` (`kernel/futex.c` until 5.15), `include/linux/futex.h`.
+//! address in it, for one in shared memory the inode (until 5.4 by its address, since then by a number
+//! of its own) and the page in it. With priority inheritance the kernel keeps the owner in `pi_state`;
+//! of a plain futex it knows nothing, the owner is in user memory in whatever form the program chose.
+//! Two forms are known: a word with the owner's number and `FUTEX_WAITERS` (robust mutexes, musl), and
+//! glibc's `pthread_mutex_t`, whose word is 2 and which has the owner's number behind it.
+//! Sources: `kernel/futex/futex.h` (`kernel/futex.c` until 5.15), `include/linux/futex.h`, glibc's
+//! `sysdeps/nptl/bits/struct_mutex.h`.
 
 use super::decode::Recorded;
 use super::ring::Ring;
 use super::scene::Scene;
 use super::waiting::{Found, Queued, Waits};
-use super::{Confidence, LockKind, Mode, Spot, Why, api};
+use super::{Confidence, LockKind, Mode, Spot, StateValue, Why, api};
 use crate::debuginfo::{TypeError, Types};
 use crate::dump::VirtAddr;
+use crate::kernel::identify::What;
+use crate::kernel::{Session, Task};
+use crate::memory::VirtualMemory;
+use crate::unwind::{FrameKind, Register};
 use std::collections::HashMap;
 
 /// `FUT_OFF_INODE | FUT_OFF_MMSHARED`: bits of a key's offset that say what kind of key it is.
 const OFFSET_FLAGS: u32 = 3;
 /// `FUT_OFF_INODE`: the key is an inode and a page, not an address.
 const INODE: u32 = 1;
+/// `FUTEX_WAITERS`, `FUTEX_OWNER_DIED` and `FUTEX_TID_MASK` of a word that names its owner.
+const FUTEX_WAITERS: u32 = 1 << 31;
+const FUTEX_OWNER_DIED: u32 = 1 << 30;
+const FUTEX_TID_MASK: u32 = FUTEX_OWNER_DIED - 1;
+/// What glibc's mutex without an owner's number in it is while others wait.
+const CONTENDED: u32 = 2;
+/// `__owner`, `__nusers` and `__kind` of a `pthread_mutex_t`, in bytes behind its word.
+const OWNER: u64 = 8;
+const USERS: u64 = 12;
+const KIND: u64 = 16;
+/// The bits of `__kind` that are in use.
+const KINDS: u32 = 0x7ff;
+
+/// What a futex is known by.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Key {
+    /// An address space and an address in it.
+    Private(VirtAddr, VirtAddr),
+    /// An inode (by number or address), a page of it, and the offset in that.
+    Shared(u64, u64, u32),
+}
 
 /// Where things are in `struct futex_q`, in bytes.
 struct Layout {
@@ -27,6 +56,8 @@ struct Layout {
     mm: u64,
     address: u64,
     offset: u64,
+    /// The inode and the page of a shared key.
+    shared: Option<(u64, u64)>,
     /// `pi_state`, and in that the owner of its rt_mutex.
     pi_owner: Option<(u64, u64)>,
 }
@@ -34,14 +65,34 @@ struct Layout {
 impl Layout {
     fn probe(types: &Types) -> Result<Layout, TypeError> {
         let queue = types.structure("futex_q")?;
+        let shared = ["key.shared.i_seq", "key.shared.inode"];
+        let shared = shared.into_iter().find_map(|path| queue.offset_of(path).ok());
         Ok(Layout {
             task: queue.offset_of("task")?,
-            node: queue.offset_of("list.node_list")?,
+            // Until 2.6.38 a plist_node had a plist_head inside.
+            node: queue
+                .offset_of("list.node_list")
+                .or_else(|_| queue.offset_of("list.plist.node_list"))?,
             mm: queue.offset_of("key.private.mm")?,
             address: queue.offset_of("key.private.address")?,
             offset: queue.offset_of("key.private.offset")?,
+            shared: shared.zip(queue.offset_of("key.shared.pgoff").ok()),
             pi_owner: queue.offset_of("pi_state").ok().zip(pi_owner(types).ok()),
         })
+    }
+
+    /// The key of the queue entry at `queue`.
+    fn key(&self, memory: &dyn VirtualMemory, queue: VirtAddr) -> Option<Key> {
+        let offset = memory.read_u32(queue.plus(self.offset)).ok()?;
+        let rest = offset & !OFFSET_FLAGS;
+        if offset & INODE != 0 {
+            let (inode, page) = self.shared?;
+            let inode = memory.read_u64(queue.plus(inode)).ok()?;
+            return Some(Key::Shared(inode, memory.read_u64(queue.plus(page)).ok()?, rest));
+        }
+        let mm = memory.read_ptr(queue.plus(self.mm)).ok()?;
+        let page = memory.read_ptr(queue.plus(self.address)).ok()?;
+        Some(Key::Private(mm, page.checked_add(rest.into())?))
     }
 }
 
@@ -60,16 +111,34 @@ pub(super) fn find(scene: &Scene<'_>, waits: &mut Waits) {
             return;
         }
     };
-    let mut found: HashMap<(VirtAddr, VirtAddr), Found> = HashMap::new();
+    let mut found: HashMap<Key, Found> = HashMap::new();
     for (index, task) in scene.tasks.iter().enumerate() {
         if task.active || task.mm.is_none() {
             continue;
         }
         let Some(pi) = sleeps_in_futex(&scene.functions(index)) else { continue };
-        let Some((queue, mm, at)) = queue_of(scene, &layout, index) else { continue };
-        let lock = found.entry((mm, at)).or_insert_with(|| Found::new(LockKind::Futex, at));
-        if lock.recorded.is_empty() {
-            lock.recorded.extend(owner_of(scene, &layout, queue));
+        let Some((queue, key)) = queue_of(scene, &layout, index) else { continue };
+        let at = match key {
+            Key::Private(_, at) => Some(at),
+            // Each process has it elsewhere: where the first one has it.
+            Key::Shared(_, _, offset) => {
+                let at = found.get(&key).map(|lock| lock.at);
+                at.or_else(|| asked_for(scene, index, offset))
+            }
+        };
+        let Some(at) = at else { continue };
+        let lock = found.entry(key).or_insert_with(|| {
+            let mut lock = Found::new(LockKind::Futex, at);
+            describe(scene, task, matches!(key, Key::Shared(..)), &mut lock);
+            lock
+        });
+        let owner = owner_of(scene, &layout, queue);
+        let pi = pi || owner.is_some();
+        if let Some(owner) = owner
+            && !lock.recorded.iter().any(|known| known.confidence == Confidence::Certain)
+        {
+            // The kernel's own record is better than the word in user memory.
+            lock.recorded = vec![owner];
         }
         let how = if pi { ", with priority inheritance" } else { "" };
         lock.queue.push(Queued {
@@ -85,6 +154,88 @@ pub(super) fn find(scene: &Scene<'_>, waits: &mut Waits) {
         });
     }
     waits.found.extend(found.into_values());
+}
+
+/// The address that a task passed to the futex call, if it can be that of a futex with this offset in
+/// its page.
+fn asked_for(scene: &Scene<'_>, index: usize, offset: u32) -> Option<VirtAddr> {
+    let user = scene.traces.get(index)?.frames.last()?;
+    let at = user.registers.get(Register::Rdi)?;
+    (user.kind == FrameKind::User && at % crate::dump::PAGE_SIZE == u64::from(offset))
+        .then_some(VirtAddr(at))
+}
+
+/// Whose futex it is, what its word in user memory is, and who holds it if that tells.
+fn describe(scene: &Scene<'_>, task: &Task, shared: bool, lock: &mut Found) {
+    let session = scene.session;
+    lock.what = Some(match shared {
+        true => format!("shared, {}", mapped(session, task, lock.at)),
+        false => {
+            let leader = session.tasks().by_pid(task.tgid).unwrap_or(task);
+            format!("in {}[{}]", leader.comm, task.tgid)
+        }
+    });
+    let memory = match session.user_memory(task) {
+        Ok(memory) => memory,
+        Err(unknown) => {
+            lock.doubts.push(format!("the word in user memory cannot be read: {unknown}"));
+            return;
+        }
+    };
+    let memory: &dyn VirtualMemory = &memory;
+    let word = match memory.read_u32(lock.at) {
+        Ok(word) => word,
+        Err(fault) => {
+            lock.doubts
+                .push(format!("its word in user memory, which may tell who holds it: {fault}"));
+            return;
+        }
+    };
+    lock.state.push(("word", StateValue::Bits(word.into())));
+    if word & FUTEX_OWNER_DIED != 0 && word & FUTEX_WAITERS != 0 {
+        lock.doubts.push(format!("its word {word:#x} says that its owner died"));
+    }
+    let Some((owner, how)) = user_owner(memory, lock.at, word) else { return };
+    // A number of another name space would be no thread of this process.
+    let owner = session.tasks().by_pid(owner).filter(|owner| shared || owner.tgid == task.tgid);
+    lock.recorded.extend(owner.map(|owner| Recorded {
+        task: owner.at,
+        mode: Mode::Excl,
+        confidence: Confidence::Likely,
+        why: Why::new(how),
+    }));
+}
+
+/// The file that a task has mapped at an address of its own.
+fn mapped(session: &Session, task: &Task, at: VirtAddr) -> String {
+    match session.identify(at, Some(task)).what {
+        What::User(area) => match area.file {
+            Some(Ok(path)) => format!("in {path}"),
+            _ => "in shared memory".to_owned(),
+        },
+        _ => "in memory that is not mapped".to_owned(),
+    }
+}
+
+/// The number of the thread that a word in user memory and what is behind it name, and how.
+fn user_owner(memory: &dyn VirtualMemory, at: VirtAddr, word: u32) -> Option<(u32, String)> {
+    if word & FUTEX_WAITERS != 0 {
+        let owner = word & FUTEX_TID_MASK;
+        let how = format!(
+            "the futex's word = {word:#x} in user memory is this thread's number with FUTEX_WAITERS"
+        );
+        return (owner != 0).then_some((owner, how));
+    }
+    if word != CONTENDED {
+        return None;
+    }
+    let read = |offset| memory.read_u32(at.checked_add(offset)?).ok();
+    let (owner, users, kind) = (read(OWNER)?, read(USERS)?, read(KIND)?);
+    let mutex = users > 0 && users <= FUTEX_TID_MASK && kind & !KINDS == 0;
+    let how = format!(
+        "the futex's word is 2, and in the place of pthread_mutex_t.__owner behind it {owner} is this thread"
+    );
+    (mutex && owner != 0 && owner <= FUTEX_TID_MASK).then_some((owner, how))
 }
 
 /// The owner that the kernel keeps for a futex with priority inheritance.
@@ -120,12 +271,8 @@ fn sleeps_in_futex(functions: &[&str]) -> Option<bool> {
     })
 }
 
-/// The queue entry on a task's stack, its address space and the address that it waits for.
-fn queue_of(
-    scene: &Scene<'_>,
-    layout: &Layout,
-    index: usize,
-) -> Option<(VirtAddr, VirtAddr, VirtAddr)> {
+/// The queue entry on a task's stack, and its key.
+fn queue_of(scene: &Scene<'_>, layout: &Layout, index: usize) -> Option<(VirtAddr, Key)> {
     let memory = scene.session.memory();
     let task = scene.tasks.get(index)?;
     scene.live_words(index)?.iter().filter(|(_, word)| *word == task.at.0).find_map(|(slot, _)| {
@@ -134,12 +281,93 @@ fn queue_of(
         if ring.damage.is_some() || ring.nodes.len() < 2 {
             return None;
         }
-        let mm = memory.read_ptr(queue.plus(layout.mm)).ok()?;
-        let offset = memory.read_u32(queue.plus(layout.offset)).ok()?;
-        if offset & INODE != 0 || Some(mm) != task.mm {
-            return None;
-        }
-        let page = memory.read_ptr(queue.plus(layout.address)).ok()?;
-        Some((queue, mm, page.plus(u64::from(offset & !OFFSET_FLAGS))))
+        let key = layout.key(memory, queue)?;
+        let foreign = matches!(key, Key::Private(mm, _) if Some(mm) != task.mm);
+        (!foreign).then_some((queue, key))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::testing::{Image, TypeTable};
+
+    const QUEUE: u64 = 0xffff_c900_0001_3d00;
+    const MM: u64 = 0xffff_8880_0001_0000;
+    const AT: u64 = 0x4d_5380;
+
+    /// `struct futex_q`, whose shared keys name the inode with this member and whose list node has
+    /// this path.
+    fn layout(inode: &str, old_node: bool) -> Layout {
+        let types = TypeTable::new()
+            .with("private", 24, &[("mm", 0, 8), ("address", 8, 8), ("offset", 16, 4)])
+            .with("shared", 24, &[(inode, 0, 8), ("pgoff", 8, 8), ("offset", 16, 4)])
+            .with("futex_key", 24, &[("private: private", 0, 0), ("shared: shared", 0, 0)])
+            .with("plist_head", 32, &[("prio_list", 0, 16), ("node_list", 16, 16)]);
+        let types = if old_node {
+            types.with("plist_node", 40, &[("prio", 0, 4), ("plist: plist_head", 8, 0)])
+        } else {
+            types.with("plist_node", 40, &[("prio", 0, 4), ("node_list", 24, 16)])
+        };
+        let types = types
+            .with(
+                "futex_q",
+                104,
+                &[("list: plist_node", 0, 0), ("task", 40, 8), ("key: futex_key", 64, 0)],
+            )
+            .types();
+        Layout::probe(&types).unwrap()
+    }
+
+    fn queue(first: u64, second: u64, offset: u32) -> Image {
+        let mut memory = Image::default();
+        memory.put_u64(QUEUE + 64, first);
+        memory.put_u64(QUEUE + 72, second);
+        memory.put(QUEUE + 80, &offset.to_le_bytes());
+        memory
+    }
+
+    #[test]
+    fn a_private_key_is_an_address_of_one_process_and_a_shared_one_a_place_in_a_file() {
+        for layout in [layout("i_seq", false), layout("inode", true)] {
+            assert_eq!(layout.node, 24);
+            let key = |memory| layout.key(&memory, VirtAddr(QUEUE));
+            let private = Key::Private(VirtAddr(MM), VirtAddr(AT));
+            assert_eq!(key(queue(MM, AT & !0xfff, 0x380)), Some(private));
+            // FUT_OFF_MMSHARED
+            assert_eq!(key(queue(MM, AT & !0xfff, 0x382)), Some(private));
+            assert_eq!(key(queue(77, 5, 0x381)), Some(Key::Shared(77, 5, 0x380)));
+        }
+    }
+
+    fn mutex(words: [u32; 5]) -> Option<u32> {
+        let mut memory = Image::default();
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        memory.put(AT, &bytes);
+        user_owner(&memory, VirtAddr(AT), words[0]).map(|(owner, _)| owner)
+    }
+
+    #[test]
+    fn the_owner_of_a_glibc_mutex_stands_behind_its_word() {
+        assert_eq!(mutex([2, 0, 159, 1, 0]), Some(159));
+        assert_eq!(mutex([1, 0, 159, 1, 0]), None, "nobody waits for it");
+        assert_eq!(mutex([2, 0, 159, 0, 0]), None, "a mutex that is held has a user");
+        assert_eq!(mutex([2, 0, 159, 1, 0x5555]), None, "no kind of mutex");
+        assert_eq!(mutex([2, 0, 0, 1, 0]), None);
+    }
+
+    #[test]
+    fn a_word_with_the_bit_for_waiters_is_its_owners_number() {
+        assert_eq!(mutex([FUTEX_WAITERS | 159, 0, 0, 0, 0]), Some(159));
+        assert_eq!(mutex([FUTEX_WAITERS | FUTEX_OWNER_DIED | 159, 0, 0, 0, 0]), Some(159));
+        assert_eq!(mutex([159, 0, 0, 0, 0]), None);
+        assert_eq!(mutex([FUTEX_WAITERS, 0, 0, 0, 0]), None);
+    }
+
+    #[test]
+    fn only_calls_that_wait_are_waits_and_locking_with_inheritance_is_told_apart() {
+        assert_eq!(sleeps_in_futex(&["schedule", "__futex_wait", "futex_wait"]), Some(false));
+        assert_eq!(sleeps_in_futex(&["schedule", "futex_lock_pi.isra.0"]), Some(true));
+        assert_eq!(sleeps_in_futex(&["schedule", "do_wait"]), None);
+    }
 }

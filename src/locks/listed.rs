@@ -8,6 +8,7 @@
 
 use super::api::waits_for;
 use super::layout::{Head, Queue};
+use super::records::Records;
 use super::ring::Ring;
 use super::scene::Scene;
 use super::waiting::{Found, Queued, Untied};
@@ -37,13 +38,15 @@ struct Sleeper {
 pub(super) fn find(scene: &Scene<'_>, queues: &[Queue]) -> (Vec<Found>, Vec<Untied>) {
     let sleepers: Vec<Sleeper> =
         (0..scene.tasks.len()).into_par_iter().filter_map(|task| sleeper(scene, task)).collect();
-    let mut search = Search { scene, queued: HashSet::new(), locks: HashMap::new() };
+    let records = Records::probe(scene.session.types());
+    let mut search = Search { scene, records, queued: HashSet::new(), locks: HashMap::new() };
     let mut untied = Vec::new();
     for sleeper in &sleepers {
         let Some(queue) = queues.iter().find(|queue| queue.kind == sleeper.kind) else {
             continue;
         };
-        if let Err(why) = search.tie(sleeper, queue) {
+        let Err(why) = search.tie(sleeper, queue) else { continue };
+        if !search.tie_by_record(sleeper, &why) {
             untied.push(Untied { task: sleeper.task, why });
         }
     }
@@ -74,6 +77,7 @@ fn sleeper(scene: &Scene<'_>, index: usize) -> Option<Sleeper> {
 
 struct Search<'a, 's> {
     scene: &'a Scene<'s>,
+    records: Records,
     /// Waiters already found to be in some lock's ring.
     queued: HashSet<VirtAddr>,
     locks: HashMap<(LockKind, VirtAddr), Found>,
@@ -108,7 +112,8 @@ impl Search<'_, '_> {
                     _ => None,
                 },
                 Head::First(offset) if heads.is_empty() => {
-                    lock_of_headless(scene, sleeper, &words, offset, &members)
+                    let named = self.records.of(memory, task.at).map(|named| named.at);
+                    lock_of_headless(scene, sleeper, &words, offset, &members, named)
                 }
                 Head::First(_) => None,
             };
@@ -128,7 +133,16 @@ impl Search<'_, '_> {
                 doubts: ring.damage.into_iter().collect(),
                 ..Found::new(sleeper.kind, lock)
             };
-            self.locks.insert((sleeper.kind, lock), found);
+            match self.locks.get_mut(&(sleeper.kind, lock)) {
+                // One whose record alone led here.
+                Some(known) => {
+                    let again = |old: &Queued| found.queue.iter().any(|new| new.task == old.task);
+                    known.queue.retain(|old| !again(old));
+                    known.queue.splice(0..0, found.queue);
+                    known.doubts.extend(found.doubts);
+                }
+                None => drop(self.locks.insert((sleeper.kind, lock), found)),
+            }
             return Ok(());
         }
         Err(match damage {
@@ -141,6 +155,28 @@ impl Search<'_, '_> {
                 sleeper.function, queue.waiter_ty, sleeper.from, sleeper.to
             ),
         })
+    }
+
+    /// Ties a sleeper to the lock that its own `task_struct` names, where the lock's list, for this
+    /// reason, does not lead there.
+    fn tie_by_record(&mut self, sleeper: &Sleeper, why_not: &str) -> bool {
+        let scene = self.scene;
+        let Some(task) = scene.tasks.get(sleeper.task) else { return false };
+        let named = self.records.of(scene.session.memory(), task.at);
+        let Some(named) = named.filter(|named| named.kind == sleeper.kind) else { return false };
+        let key = (named.kind, named.at);
+        let lock = self.locks.entry(key).or_insert_with(|| Found::new(named.kind, named.at));
+        lock.doubts.push(format!("{} {why_not}", task.label()));
+        let (member, place) = named.member;
+        lock.queue.push(Queued {
+            task: sleeper.task,
+            mode: named.mode,
+            position: None,
+            spinning: false,
+            confidence: Confidence::Certain,
+            why: Why::new(format!("its {member} names this lock")).at(Spot::Word(place)),
+        });
+        true
     }
 
     /// Tells the waiters of a ring, each on the stack of the task that it names, from other nodes.
@@ -165,28 +201,24 @@ impl Search<'_, '_> {
     }
 }
 
-/// A ring without a head: the lock is whatever the stack or the registers point to that points to
-/// a waiter of the ring as its first.
+/// A ring without a head: the lock is what the task itself names, or whatever the stack or the
+/// registers point to, that points to a waiter of the ring as its first.
 fn lock_of_headless(
     scene: &Scene<'_>,
     sleeper: &Sleeper,
     words: &[(VirtAddr, u64)],
     first: u64,
     members: &[Member],
+    named: Option<VirtAddr>,
 ) -> Option<VirtAddr> {
     let memory = scene.session.memory();
     let waiters: HashSet<VirtAddr> = members.iter().map(|member| member.waiter).collect();
     let frames = &scene.traces.get(sleeper.task)?.frames;
     let registers = frames.iter().flat_map(|frame| frame.registers.iter()).map(|(_, value)| value);
-    words
-        .iter()
-        .map(|(_, word)| *word)
-        .chain(registers)
-        .map(VirtAddr)
-        .filter(|lock| lock.0 % 8 == 0 && lock.0 >> 47 != 0)
-        .find(|lock| {
-            memory.read_ptr(lock.plus(first)).is_ok_and(|waiter| waiters.contains(&waiter))
-        })
+    let words = words.iter().map(|(_, word)| *word).chain(registers).map(VirtAddr);
+    named.into_iter().chain(words).filter(|lock| lock.0 % 8 == 0 && lock.0 >> 47 != 0).find(
+        |lock| memory.read_ptr(lock.plus(first)).is_ok_and(|waiter| waiters.contains(&waiter)),
+    )
 }
 
 /// Turns the ring so that the queue starts behind its head, or with the lock's first waiter.

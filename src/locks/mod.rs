@@ -24,6 +24,7 @@ mod older;
 mod osq;
 mod parts;
 mod pi;
+mod records;
 mod ring;
 mod scene;
 mod spinning;

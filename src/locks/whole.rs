@@ -175,6 +175,7 @@ pub(super) fn object(session: &Session, at: VirtAddr, ty: &str) -> Option<String
     let found = session.identify(at, None);
     match (&found.what, &found.object) {
         (What::Stack(place), _) => Some(format!("on {place}")),
+        (What::PerCpu(place), _) => Some(format!("in {place}")),
         (_, Some(object)) => in_object(session.types(), object, ty),
         _ => None,
     }
