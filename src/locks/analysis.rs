@@ -327,6 +327,9 @@ fn note_unheld(graph: &mut LockGraph) {
         let keeps = match lock.kind {
             _ if lock.orphaned => "the task that held it has exited",
             LockKind::Semaphore => "a semaphore does not record who took its permits",
+            LockKind::PercpuRwsem if lock.readers.is_none() => {
+                "it records its writer only while that waits for readers to leave"
+            }
             LockKind::Rwsem | LockKind::PercpuRwsem => "it does not record its readers",
             LockKind::Rwlock | LockKind::Spinlock => "it records no owner, and no CPU stands out",
             LockKind::Folio => "a folio's lock bit records no owner",

@@ -108,7 +108,12 @@ pub(super) fn decode(
             let lock = object("rt_mutex")?;
             rt_mutex(&lock.member("rtmutex").unwrap_or(lock))
         }
-        LockKind::PercpuRwsem => percpu_rwsem(session, &object("percpu_rw_semaphore")?),
+        LockKind::PercpuRwsem => {
+            let lock = object("percpu_rw_semaphore")?;
+            let counts = lock.member("read_count")?.pointer()?;
+            let cpus = session.cpus().iter().filter(|cpu| cpu.present);
+            percpu_rwsem(&lock, cpus.map(|cpu| cpu.per_cpu(counts)))
+        }
         LockKind::Spinlock => {
             let sleeping = object("spinlock").ok().and_then(|lock| lock.member("lock").ok());
             match (sleeping.filter(|_| !spinning), Tickets::probe(types)) {
@@ -193,15 +198,18 @@ fn rt_rwlock(lock: &Object<'_>) -> Result<Decoded, ObjectError> {
     Ok(decoded)
 }
 
-/// `struct percpu_rw_semaphore` since 5.7: `block` is set by a writer, readers count per CPU.
-fn percpu_rwsem(session: &Session, lock: &Object<'_>) -> Result<Decoded, ObjectError> {
-    let block = lock.member("block")?.u64()?;
+/// `struct percpu_rw_semaphore`: `block` (until 5.6 `readers_block`) is set by a writer, readers count
+/// per CPU, at `counts`. Whose writer it is, is recorded while it waits for the readers alone.
+fn percpu_rwsem(
+    lock: &Object<'_>,
+    counts: impl Iterator<Item = VirtAddr>,
+) -> Result<Decoded, ObjectError> {
+    let block = lock.member("block").or_else(|_| lock.member("readers_block"))?.u64()?;
     let writer = lock.member("writer.task")?.pointer()?;
-    let counts = lock.member("read_count")?.pointer()?;
     // Sums wrap: a reader may leave on another CPU than it came.
     let mut readers: u32 = 0;
-    for cpu in session.cpus().iter().filter(|cpu| cpu.present) {
-        readers = readers.wrapping_add(session.memory().read_u32(cpu.per_cpu(counts))?);
+    for at in counts {
+        readers = readers.wrapping_add(lock.memory().read_u32(at)?);
     }
     let words = match (block, readers) {
         (0, 0) => "not held".to_owned(),
@@ -434,3 +442,7 @@ fn completion(lock: &Object<'_>) -> Result<Decoded, ObjectError> {
 fn is_atomic(ty: Type<'_>) -> bool {
     matches!(ty.resolved().kind(), Kind::Struct(_))
 }
+
+#[cfg(test)]
+#[path = "decode_tests.rs"]
+mod tests;

@@ -1,0 +1,199 @@
+//! Every layout of a lock's own words, in memory made by hand.
+
+use super::*;
+use crate::kernel::testing::{Image, TypeTable};
+
+const LOCK: u64 = 0xffff_8880_0100_0000;
+const TASK: u64 = 0xffff_8880_0200_0000;
+
+/// Types with the atomics that most locks are made of.
+fn types() -> TypeTable {
+    TypeTable::new().with("atomic_long_t", 8, &[("counter", 0, 8)]).with(
+        "atomic_t",
+        4,
+        &[("counter", 0, 4)],
+    )
+}
+
+/// The lock `name`, decoded from 32-bit and 64-bit words at offsets.
+fn decoded(
+    types: TypeTable,
+    name: &str,
+    words: &[(u64, u64)],
+    how: impl Fn(&Object<'_>) -> Result<Decoded, ObjectError>,
+) -> Decoded {
+    let types = types.types();
+    let mut memory = Image::default();
+    memory.put(LOCK, &[0; 128]);
+    for (offset, value) in words {
+        memory.put_u64(LOCK + offset, *value);
+    }
+    how(&Object::new(&memory, types.structure(name).unwrap(), VirtAddr(LOCK))).unwrap()
+}
+
+fn holders(decoded: &Decoded) -> Vec<(u64, Mode, Confidence)> {
+    let holders = decoded.holders.iter();
+    holders.map(|holder| (holder.task.0, holder.mode, holder.confidence)).collect()
+}
+
+fn state(decoded: &Decoded, field: &str) -> Option<StateValue> {
+    decoded.state.iter().find(|(id, _)| *id == field).map(|(_, value)| value.clone())
+}
+
+fn mutex_with(owner: u64) -> Decoded {
+    let types = types().with("mutex", 32, &[("owner: atomic_long_t", 0, 0)]);
+    decoded(types, "mutex", &[(0, owner)], mutex)
+}
+
+#[test]
+fn a_mutex_names_its_owner_beside_three_flags() {
+    let held = mutex_with(TASK | 1);
+    assert_eq!(holders(&held), [(TASK, Mode::Excl, Confidence::Certain)]);
+    assert_eq!((held.words.as_str(), held.readers), ("owned", None));
+    let handed = mutex_with(TASK | MUTEX_HANDOFF | MUTEX_PICKUP);
+    assert_eq!(handed.words, "handed over");
+    assert_eq!(holders(&handed), [(TASK, Mode::Excl, Confidence::Certain)]);
+    assert_eq!(state(&handed, "pickup"), Some(StateValue::Flag(true)));
+    let free = mutex_with(1);
+    assert_eq!((free.words.as_str(), free.readers), ("not owned", Some(0)));
+    assert!(holders(&free).is_empty());
+}
+
+fn rwsem_with(count: u64, owner: u64) -> Decoded {
+    let members = [("count: atomic_long_t", 0, 0), ("owner: atomic_long_t", 8, 0)];
+    let types = types().with("rw_semaphore", 40, &members);
+    decoded(types, "rw_semaphore", &[(0, count), (8, owner)], rwsem)
+}
+
+#[test]
+fn a_rwsem_held_for_writing_names_its_owner() {
+    let held = rwsem_with(RWSEM_WRITER | RWSEM_WAITERS, TASK);
+    assert_eq!(holders(&held), [(TASK, Mode::Write, Confidence::Certain)]);
+    assert_eq!((held.words.as_str(), held.readers), ("held by a writer", None));
+    // RWSEM_NONSPINNABLE, and both such bits of 5.3 to 5.10.
+    for bits in [2, 6] {
+        assert_eq!(holders(&rwsem_with(RWSEM_WRITER, TASK | bits)).len(), 1);
+    }
+    let changing = rwsem_with(RWSEM_WRITER, TASK | RWSEM_READER_OWNED);
+    assert!(holders(&changing).is_empty() && changing.doubts.len() == 1);
+}
+
+#[test]
+fn a_rwsem_held_for_reading_counts_and_knows_only_the_last_reader() {
+    let held = rwsem_with((3 << RWSEM_READER_SHIFT) | RWSEM_WAITERS, TASK | RWSEM_READER_OWNED);
+    assert_eq!((held.words.as_str(), held.readers), ("held by 3 readers", Some(3)));
+    assert_eq!(holders(&held), [(TASK, Mode::Read, Confidence::Possible)]);
+    let free = rwsem_with(RWSEM_WAITERS, TASK | RWSEM_READER_OWNED);
+    assert_eq!((free.words.as_str(), free.readers), ("not held", Some(0)));
+    assert!(holders(&free).is_empty());
+    // RWSEM_FLAG_READFAIL is no reader.
+    assert_eq!(rwsem_with(1 << 63, 0).readers, Some(0));
+}
+
+#[test]
+fn an_impossible_count_of_a_rwsem_is_named_and_nobody_holds_it() {
+    let damaged = rwsem_with(0x6b6b_6b6b_6b6b_6b6a, TASK);
+    assert_eq!((damaged.words.as_str(), damaged.readers), ("impossible count", None));
+    assert!(holders(&damaged).is_empty() && damaged.doubts.len() == 1);
+}
+
+fn rt_types() -> TypeTable {
+    types().with("rt_mutex_base", 40, &[("owner", 24, 8)]).with(
+        "rwbase_rt",
+        48,
+        &[("readers: atomic_t", 0, 0), ("rtmutex: rt_mutex_base", 8, 0)],
+    )
+}
+
+#[test]
+fn an_rt_mutex_names_its_owner_beside_the_bit_for_waiters() {
+    let with = |owner| decoded(rt_types(), "rt_mutex_base", &[(24, owner)], rt_mutex);
+    assert_eq!(holders(&with(TASK | 1)), [(TASK, Mode::Excl, Confidence::Certain)]);
+    let free = with(1);
+    assert_eq!((free.words.as_str(), free.readers), ("not owned", Some(0)));
+}
+
+#[test]
+fn an_rt_rwlock_is_held_by_the_owner_of_its_mutex_or_by_readers_that_it_counts() {
+    let with = |readers: u32, owner| {
+        let words = [(0, readers.into()), (32, owner)];
+        decoded(rt_types(), "rwbase_rt", &words, rt_rwlock)
+    };
+    let written = with(RT_WRITER_BIAS, TASK | 1);
+    assert_eq!(holders(&written), [(TASK, Mode::Write, Confidence::Certain)]);
+    assert_eq!((written.words.as_str(), written.readers), ("held by a writer", None));
+    // A writer has the mutex, took the bias off and waits for two readers.
+    let closed = with(2, TASK | 1);
+    assert_eq!((closed.words.as_str(), closed.readers), ("held by 2 readers", Some(2)));
+    assert!(holders(&closed).is_empty());
+    let open = with(RT_READER_BIAS + 1, 0);
+    assert_eq!((open.words.as_str(), open.readers), ("held by 1 reader", Some(1)));
+    assert_eq!(with(RT_READER_BIAS, 0).words, "not held");
+}
+
+#[test]
+fn a_semaphore_counts_permits_and_may_name_who_took_the_last() {
+    let types = || types().with("semaphore", 40, &[("count", 4, 4), ("last_holder", 24, 8)]);
+    let with = |count, last| decoded(types(), "semaphore", &[(4, count), (24, last)], semaphore);
+    let taken = with(0, TASK);
+    assert_eq!(taken.words, "no permit left");
+    assert_eq!(holders(&taken), [(TASK, Mode::Excl, Confidence::Possible)]);
+    assert_eq!(with(1, 0).words, "1 permit left");
+    assert!(holders(&with(2, 0)).is_empty());
+}
+
+#[test]
+fn a_completion_is_done_for_so_many_or_for_all() {
+    let with = |done| {
+        let types = types().with("completion", 32, &[("done", 0, 4)]);
+        decoded(types, "completion", &[(0, done)], completion).words
+    };
+    assert_eq!(with(0), "not completed");
+    assert_eq!(with(2), "completed 2 times, not yet consumed");
+    assert_eq!(with(u64::from(u32::MAX)), "completed for all");
+    assert_eq!(with(u64::from(u32::MAX / 2)), "completed for all");
+}
+
+fn percpu_with(block: u64, counts: [u32; 2], member: &str) -> Decoded {
+    let types = types().with("rcuwait", 8, &[("task", 0, 8)]).with(
+        "percpu_rw_semaphore",
+        96,
+        &[(member, 88, 4), ("writer: rcuwait", 56, 0)],
+    );
+    let words = [(88, block), (112, u64::from(counts[0]) | u64::from(counts[1]) << 32)];
+    let counts = [VirtAddr(LOCK + 112), VirtAddr(LOCK + 116)];
+    decoded(types, "percpu_rw_semaphore", &words, |lock| percpu_rwsem(lock, counts.into_iter()))
+}
+
+#[test]
+fn a_percpu_rwsem_sums_the_readers_of_all_cpus_and_says_that_a_writer_closed_it() {
+    for member in ["block", "readers_block"] {
+        let held = percpu_with(1, [0, 0], member);
+        assert_eq!((held.words.as_str(), held.readers), ("held by a writer", None));
+        assert_eq!(percpu_with(0, [0, 0], member).readers, Some(0));
+        // A reader came on one CPU and left on the other.
+        let read = percpu_with(1, [3, u32::MAX], member);
+        assert_eq!((read.words.as_str(), read.readers), ("held by 2 readers", Some(2)));
+    }
+}
+
+#[test]
+fn a_qspinlocks_word_has_a_byte_for_locked_a_bit_for_pending_and_the_last_cpu() {
+    let word = 1 | QSPIN_PENDING | (5 + 1) << QSPIN_TAIL_CPU_SHIFT;
+    let held = qspinlock(word);
+    assert_eq!((held.words.as_str(), held.readers), ("locked", None));
+    assert_eq!(state(&held, "pending"), Some(StateValue::Flag(true)));
+    assert_eq!(state(&held, "tail_cpu"), Some(StateValue::Number(5)));
+    assert_eq!(qspinlock(0).readers, Some(0));
+    assert_eq!(state(&qspinlock(1), "tail_cpu"), None);
+}
+
+#[test]
+fn a_qrwlocks_count_is_a_writer_or_readers() {
+    let written = qrwlock(QRW_WRITER | QRW_WAITING);
+    assert_eq!((written.words.as_str(), written.readers), ("held by a writer", None));
+    assert_eq!(state(&written, "waiting"), Some(StateValue::Flag(true)));
+    let read = qrwlock(2 << QRW_READER_SHIFT);
+    assert_eq!((read.words.as_str(), read.readers), ("held by 2 readers", Some(2)));
+    assert_eq!(qrwlock(0).words, "not held");
+}
