@@ -265,6 +265,33 @@ fn expressions_have_c_s_types_and_the_kernel_s_macros() {
 }
 
 #[test]
+fn a_frame_is_chosen_for_the_commands_after_it() {
+    let run = |commands: &[&str]| {
+        let mut arguments = vec!["exec", "--demo"];
+        commands.iter().for_each(|command| arguments.extend(["-c", command]));
+        printed(&arguments)
+    };
+    let text = run(&["set 1", "frame 1", "px $rip", "frame"]);
+    let frame = |n: usize| text.lines().filter(|line| line.starts_with("#1 ")).nth(n).unwrap();
+    assert_eq!(frame(0), frame(1), "{text}");
+    let pc = frame(0).split_whitespace().nth(1).unwrap();
+    assert!(text.contains(&format!(") {pc} <")), "{text}");
+    // Another task has its own frames.
+    let text = run(&["set 1", "frame 1", "set 2", "frame"]);
+    assert!(text.contains("#0 ") && text.matches("#1 ").count() == 1, "{text}");
+}
+
+#[test]
+fn members_of_tasks_are_printed_under_their_headings() {
+    let text = printed(&["exec", "--demo", "-c", "task -R pid,comm,cpu 1 2"]);
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("PID: 1 ") && lines[1] == "  pid = 1,", "{text}");
+    assert!(lines.contains(&"  pid = 2,") && text.contains("  comm = \"init"), "{text}");
+    let output = hangscope(&["exec", "--demo", "-c", "task -R pid,nothing 1"]);
+    assert!(crate::text(&output.stderr).contains("column 13: nothing is no member"));
+}
+
+#[test]
 fn a_list_that_is_entered_at_an_entry_shows_its_head_as_doubtful() {
     let head = exec("list -H 0xffff88ca41061708 -o rwsem_waiter.list -s rwsem_waiter.task");
     assert_eq!(head.lines().count(), 12, "{head}");

@@ -48,6 +48,8 @@ pub(super) struct Call<'l> {
 pub struct Lasting {
     /// The `task_struct` of the task that was chosen.
     current: Option<VirtAddr>,
+    /// The function on its stack that was chosen, inlined ones counted.
+    frame: Option<usize>,
     /// How many values have been printed.
     values: u32,
 }
@@ -128,9 +130,14 @@ impl<'s> Console<'s> {
         COMMANDS.iter().map(|c| c.name).filter(|name| name.starts_with(start)).collect()
     }
 
-    /// Where expressions are evaluated: at the current task.
-    pub(super) fn context(&self) -> TaskContext<'s> {
-        TaskContext::new(self.session, self.current().ok())
+    /// Where expressions are evaluated: at the current task, in the chosen frame.
+    #[must_use]
+    pub fn context(&self) -> TaskContext<'s> {
+        let task = self.current().ok();
+        let chosen = task.zip(self.lasting.frame);
+        let inside =
+            chosen.and_then(|(task, n)| TaskContext::in_function(self.session, task, n).ok());
+        inside.unwrap_or_else(|| TaskContext::new(self.session, task))
     }
 
     /// Every task.
@@ -168,8 +175,20 @@ impl<'s> Console<'s> {
     }
 
     /// Chooses the current task.
-    pub(super) fn choose(&mut self, task: &Task) {
+    pub fn choose(&mut self, task: &Task) {
         self.lasting.current = Some(task.at);
+        self.lasting.frame = None;
+    }
+
+    /// The chosen frame of the current task's stack, inlined functions counted.
+    pub(super) fn frame(&self) -> Option<usize> {
+        self.lasting.frame
+    }
+
+    /// Chooses a frame of the current task's stack, inlined functions counted: its variables then
+    /// have names in expressions. That there is one is not looked at.
+    pub fn choose_frame(&mut self, frame: usize) {
+        self.lasting.frame = Some(frame);
     }
 
     /// What stands before the next value: `$1 = `.

@@ -40,6 +40,7 @@ mod task_search;
 mod tasks;
 #[cfg(test)]
 pub(crate) mod testing;
+mod variables;
 pub mod walk;
 
 pub use code::Code;
@@ -57,6 +58,7 @@ pub use system::{System, taint_letters};
 pub use task::Task;
 pub use task_context::TaskContext;
 pub use tasks::Tasks;
+pub use variables::{StackFunction, Variable, Variables, stack_functions};
 
 use crate::object::ObjectError;
 

@@ -35,6 +35,19 @@ impl Context for World {
     fn per_cpu_offset(&self, cpu: u32) -> Result<u64, String> {
         if cpu < 2 { Ok(u64::from(cpu) * 0x40) } else { Err(format!("no CPU {cpu}")) }
     }
+
+    /// `it` is a pointer to the first node, in a register; `gone` is lost.
+    fn variable(&self, name: &str) -> Option<Result<(TypeId, VirtAddr), String>> {
+        match name {
+            "it" => Some(Ok((id(6), VirtAddr(0x1000 + 40)))),
+            "gone" => Some(Err("gone is optimized out here".to_owned())),
+            _ => None,
+        }
+    }
+
+    fn in_register(&self, at: VirtAddr) -> bool {
+        at == VirtAddr(0x1000 + 40)
+    }
 }
 
 struct Memory {

@@ -14,7 +14,7 @@ use super::layout::{Frames, layout};
 use super::locktree::{self, Component, LockRow};
 use super::model::{
     CodeView, Inspection, LogLine, MemoryView, Order, Output, Overview, Place, ROW, SourceView,
-    States, Subject, Suggestion, TraceView,
+    Standing, States, Subject, Suggestion, TraceView,
 };
 use super::prompt::Overlay;
 use super::screen::source::functions_height;
@@ -103,7 +103,7 @@ pub(crate) struct App {
     pub(crate) source: Slot<VirtAddr, SourceView>,
     /// What the address is that the cursor rests on.
     pub(crate) identity: Slot<(VirtAddr, Option<VirtAddr>), String>,
-    pub(crate) output: Slot<String, Output>,
+    pub(crate) output: Slot<(String, Standing), Output>,
     pub(crate) resolve: Slot<String, Place>,
     pub(crate) suggest: Slot<String, Vec<Suggestion>>,
 
@@ -290,6 +290,16 @@ impl App {
         if let Place::Task(task) = place {
             self.reveal(*task);
         }
+    }
+
+    /// Shows what a command answers, run anew: what came before it may have changed its answer.
+    pub(crate) fn run(&mut self, command: String) {
+        self.leave();
+        self.here.standing = self.standing();
+        self.here.screen = Screen::Output;
+        self.here.command = command;
+        self.here.windows.output = Window::default();
+        self.output.forget();
     }
 
     /// Drops filters that hide a task.

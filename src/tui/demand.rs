@@ -56,8 +56,9 @@ impl App {
                 ask(self.source.want(at), Request::Source(at));
             }
             Screen::Output => {
-                let command = self.here.command.clone();
-                ask(self.output.want(command.clone()), Request::Command(command));
+                let (command, standing) = (self.here.command.clone(), self.here.standing);
+                let request = Request::Command(command.clone(), standing);
+                ask(self.output.want((command, standing)), request);
             }
         }
         match self.pointed() {

@@ -3,7 +3,7 @@
 use super::job::Jobs;
 use super::model::{
     CodeView, FrameRow, Inspection, LogLine, MemoryRow, MemoryView, Node, Output, Overview, Place,
-    ROW, SourceOf, SourceView, Subject, Suggestion, TraceView, Value,
+    ROW, SourceOf, SourceView, Standing, Subject, Suggestion, TraceView, Value,
 };
 use super::source::{Answer, Lines, Source};
 use super::trace::file_and_line;
@@ -405,7 +405,7 @@ impl Source for Fixture {
         Ok(SourceView { functions: functions.into_iter().map(of).collect() })
     }
 
-    fn resolve(&self, text: &str) -> Answer<Place> {
+    fn resolve(&self, text: &str, _: Standing) -> Answer<Place> {
         match text {
             "113" => Ok(Place::Task(address(113))),
             "schedule" => Ok(Place::Code(VirtAddr(START))),
@@ -426,7 +426,7 @@ impl Source for Fixture {
             .collect())
     }
 
-    fn command(&self, text: &str, progress: &Arc<Progress>) -> Answer<Output> {
+    fn command(&self, text: &str, standing: Standing, progress: &Arc<Progress>) -> Answer<Output> {
         if text == "bt forever" {
             progress.begin("stacks", 4059);
             (0..1200).for_each(|_| _ = progress.step());
@@ -444,12 +444,16 @@ impl Source for Fixture {
                     ("       TASKS: 15".to_owned(), Some(Place::Task(address(111)))),
                 ],
             }),
+            Some("frame") => {
+                let said = format!("task {:?} frame {:?}", standing.task, standing.frame);
+                Ok(Output { lines: vec![(said, None)] })
+            }
             _ => Err(format!("{text}: no such command")),
         }
     }
 
     fn commands(&self) -> Vec<(&'static str, &'static str)> {
-        vec![("sys", "what system this was"), ("bt", "backtraces")]
+        vec![("sys", "what system this was"), ("bt", "backtraces"), ("frame", "frames")]
     }
 }
 

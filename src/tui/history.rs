@@ -5,7 +5,7 @@
 //! then asked for again. No widget is ever stored.
 
 use super::keymap::Pane;
-use super::model::{Order, Place, States, Subject};
+use super::model::{Order, Place, Standing, States, Subject};
 use super::widget::window::Window;
 use crate::dump::VirtAddr;
 use std::collections::BTreeSet;
@@ -62,6 +62,8 @@ pub(crate) struct Location {
     pub(crate) source: Spot,
     /// The command of the output screen.
     pub(crate) command: String,
+    /// What it takes for the current task and frame.
+    pub(crate) standing: Standing,
     /// What `n` and `N` look for in log, code, source and output.
     pub(crate) search: String,
     /// Cursor and scroll position of each list.
@@ -111,6 +113,7 @@ impl Default for Location {
             code: VirtAddr(0),
             source: Spot::default(),
             command: String::new(),
+            standing: Standing::default(),
             search: String::new(),
             windows: Windows::default(),
         }

@@ -6,8 +6,8 @@
 
 use super::event::Event;
 use super::model::{
-    CodeView, Inspection, LogLine, MemoryView, Output, Overview, Place, SourceView, Subject,
-    Suggestion, TraceView,
+    CodeView, Inspection, LogLine, MemoryView, Output, Overview, Place, SourceView, Standing,
+    Subject, Suggestion, TraceView,
 };
 use super::source::{Answer, Lines, Opener, Source};
 use crate::dump::VirtAddr;
@@ -55,8 +55,8 @@ pub(crate) enum Request {
     Source(VirtAddr),
     /// An address, looked at from a task.
     Identify(VirtAddr, Option<VirtAddr>),
-    Command(String),
-    Resolve(String),
+    Command(String, Standing),
+    Resolve(String, Standing),
     Suggest(String),
 }
 
@@ -76,8 +76,8 @@ impl Request {
             Request::Code(_) => Id::Code,
             Request::Source(_) => Id::Source,
             Request::Identify(..) => Id::Identify,
-            Request::Command(_) => Id::Command,
-            Request::Resolve(_) => Id::Resolve,
+            Request::Command(..) => Id::Command,
+            Request::Resolve(..) => Id::Resolve,
             Request::Suggest(_) => Id::Suggest,
         }
     }
@@ -147,8 +147,10 @@ fn answer(source: &dyn Source, request: &Request, progress: &Arc<Progress>) -> R
         Request::Code(at) => Reply::Code(source.code(*at)),
         Request::Source(at) => Reply::Source(source.text(*at)),
         Request::Identify(at, task) => Reply::Identify(source.identify(*at, *task)),
-        Request::Command(text) => Reply::Command(source.command(text, progress)),
-        Request::Resolve(text) => Reply::Resolve(source.resolve(text)),
+        Request::Command(text, standing) => {
+            Reply::Command(source.command(text, *standing, progress))
+        }
+        Request::Resolve(text, standing) => Reply::Resolve(source.resolve(text, *standing)),
         Request::Suggest(text) => Reply::Suggest(source.suggest(text)),
     }
 }

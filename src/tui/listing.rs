@@ -2,11 +2,13 @@
 //!
 //! An instruction belongs to a function, and where the compiler inlined others into that, to those
 //! too. With the frames of a stack that makes one chain from the innermost function outwards,
-//! which `}` and `{` go along.
+//! which `}` and `{` go along. The place on the chain is also where a command's names are looked up.
 
 use super::app::App;
-use super::history::Spot;
-use super::model::{FrameRow, SourceOf};
+use super::history::{Screen, Spot};
+use super::keymap::Pane;
+use super::model::{FrameRow, SourceOf, Standing, Subject};
+use super::trace::TraceRow;
 use super::widget::window::Window;
 use crate::dump::VirtAddr;
 use crate::unwind::FrameKind;
@@ -76,6 +78,32 @@ impl App {
         let n = here.frame?.checked_sub(1)?;
         // The outermost of those that are there: how many that are is known when it is read.
         Some(Spot { at: self.code_of(n)?, function: usize::MAX, frame: Some(n) })
+    }
+
+    /// What a command takes for the current task, and the frame where the user looks at one.
+    pub(crate) fn standing(&self) -> Standing {
+        let task = self.here.task;
+        let row = || self.trace_rows.get(self.here.windows.trace.cursor).copied();
+        let chosen = match (self.here.screen, &self.here.subject) {
+            (Screen::Source, _) => Some((self.here.source.frame, self.here.source.function)),
+            (_, Some(Subject::Frame { task: its, n })) if Some(*its) == task => {
+                Some((Some(*n), usize::MAX))
+            }
+            _ if self.here.pane == Pane::Backtrace => match row() {
+                Some(TraceRow::Inline { frame, position }) => Some((Some(frame), position)),
+                Some(TraceRow::Frame(frame)) => Some((Some(frame), usize::MAX)),
+                _ => None,
+            },
+            _ => None,
+        };
+        let frame = chosen.and_then(|(frame, function)| {
+            let frame = frame?;
+            // Each frame counts, and with it what is inlined there.
+            let functions = |n: usize| self.trace_lines().get(n).map_or(1, |all| all.len().max(1));
+            let before: usize = (0..frame).map(functions).sum();
+            Some(before + function.min(functions(frame) - 1))
+        });
+        Standing { task, frame }
     }
 
     fn code_of(&self, frame: usize) -> Option<VirtAddr> {

@@ -282,6 +282,14 @@ pub(crate) struct SourceOf {
     pub(crate) text: Result<Arc<SourceFile>, String>,
 }
 
+/// Where the user stands when a command runs: what it takes for the current task, and which function
+/// on its stack, inlined ones counted, names the variables.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Standing {
+    pub(crate) task: Option<VirtAddr>,
+    pub(crate) frame: Option<usize>,
+}
+
 /// What a command answered.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Output {

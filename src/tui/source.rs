@@ -1,8 +1,8 @@
 //! Where the screens' data comes from: an opened dump, or a test's made-up one.
 
 use super::model::{
-    CodeView, Inspection, LogLine, MemoryView, Output, Overview, Place, SourceView, Subject,
-    Suggestion, TraceView,
+    CodeView, Inspection, LogLine, MemoryView, Output, Overview, Place, SourceView, Standing,
+    Subject, Suggestion, TraceView,
 };
 use crate::debuginfo::Position;
 use crate::dump::VirtAddr;
@@ -42,11 +42,11 @@ pub(crate) trait Source: Send + Sync {
     /// The source of the functions at an address.
     fn text(&self, at: VirtAddr) -> Answer<SourceView>;
     /// Where a text typed at the jump prompt leads.
-    fn resolve(&self, text: &str) -> Answer<Place>;
+    fn resolve(&self, text: &str, standing: Standing) -> Answer<Place>;
     /// What could be meant by a text typed at the jump prompt.
     fn suggest(&self, text: &str) -> Answer<Vec<Suggestion>>;
     /// Runs a crash-style command.
-    fn command(&self, text: &str, progress: &Arc<Progress>) -> Answer<Output>;
+    fn command(&self, text: &str, standing: Standing, progress: &Arc<Progress>) -> Answer<Output>;
     /// The commands: name and what it does.
     fn commands(&self) -> Vec<(&'static str, &'static str)>;
 }

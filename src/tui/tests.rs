@@ -131,6 +131,17 @@ fn a_frame_leads_to_its_source_and_the_source_along_the_stack() {
 }
 
 #[test]
+fn a_command_runs_at_the_task_and_the_frame_that_are_looked_at() {
+    let said = |keys| text(&after(keys, 120, 40).app);
+    let task = format!("{:?}", Some(fixture::address(113)));
+    assert!(said("/113<enter>:frame<enter>").contains(&format!("task {task} frame None")));
+    // The third frame comes after the first, with what is inlined there, and the second.
+    assert!(said("g113<enter>jjjj:frame<enter>").contains(&format!("task {task} frame Some(4)")));
+    assert!(said("g113<enter>jjj:frame<enter>").contains("frame Some(3)"));
+    assert!(said("<tab>S}}:frame<enter>").contains("frame Some(2)"));
+}
+
+#[test]
 fn without_a_file_the_source_screen_names_the_line_and_what_is_missing() {
     let text = text(&after("<tab>S}}}", 80, 24).app);
     assert!(text.contains("kernel/locking/mutex.c:679 is not at hand"), "{text}");

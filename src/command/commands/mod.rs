@@ -6,6 +6,7 @@ mod dis;
 mod entries;
 mod expression;
 mod foreach;
+mod frame;
 mod help;
 mod kmem;
 mod kmem_totals;
@@ -20,6 +21,7 @@ mod source;
 pub(super) mod structure;
 mod sym;
 mod sys;
+mod task;
 mod tree;
 mod vtop;
 mod whatis;
@@ -46,6 +48,7 @@ pub static COMMANDS: &[Command] = &[
     dis::DIS,
     expression::EVAL,
     foreach::FOREACH,
+    frame::FRAME,
     help::HELP,
     kmem::KMEM,
     source::L,
@@ -62,6 +65,7 @@ pub static COMMANDS: &[Command] = &[
     structure::STRUCT,
     sym::SYM,
     sys::SYS,
+    task::TASK,
     tree::TREE,
     structure::UNION,
     vtop::VTOP,

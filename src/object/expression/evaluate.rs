@@ -136,6 +136,11 @@ impl Expression {
             }
             Node::Unary(sign, operand) => {
                 let operand = operand.evaluate(scope)?;
+                if let ("&", Outcome::Place(object)) = (*sign, &operand)
+                    && scope.context.in_register(object.at())
+                {
+                    return Err(at("it is in a register and has no address".to_owned()));
+                }
                 operate::unary(scope, sign, operand).map_err(at)
             }
             Node::Binary(sign @ ("&&" | "||"), left, right) => {
@@ -238,7 +243,11 @@ impl<'s> Scope<'s> {
     /// In words, when the memory is not there or the type is not known.
     pub fn value(&self, outcome: &Outcome<'s>) -> Result<Value, String> {
         match outcome {
-            Outcome::Place(object) => Value::read(object, Some(self.symbols)).map_err(text),
+            Outcome::Place(object) => {
+                let mut value = Value::read(object, Some(self.symbols)).map_err(text)?;
+                value.at = value.at.filter(|at| !self.context.in_register(*at));
+                Ok(value)
+            }
             Outcome::Value(ty, number) => {
                 Value::computed(*ty, *number, self.memory, Some(self.symbols))
                     .ok_or_else(|| format!("{} has no values", ty.name()))
@@ -263,7 +272,12 @@ impl<'s> Scope<'s> {
     pub fn address(&self, outcome: &Outcome<'s>) -> Result<VirtAddr, String> {
         match outcome {
             Outcome::Untyped(at) => Ok(*at),
-            Outcome::Place(object) if object.ty().compound().is_some() => Ok(object.at()),
+            Outcome::Place(object) if object.ty().compound().is_some() => {
+                match self.context.in_register(object.at()) {
+                    true => Err("it is in a register and has no address".to_owned()),
+                    false => Ok(object.at()),
+                }
+            }
             outcome => match operate::scalar(self, outcome)? {
                 Scalar::Pointer(_, at) => Ok(at),
                 Scalar::Number(_, number) => Ok(address(number)),
@@ -277,7 +291,9 @@ impl<'s> Scope<'s> {
     }
 
     pub(super) fn is_type(&self, name: &str) -> bool {
-        self.types.find(Tag::Typedef, name).is_ok() && self.symbols.address(name).is_none()
+        self.types.find(Tag::Typedef, name).is_ok()
+            && self.symbols.address(name).is_none()
+            && self.context.variable(name).is_none()
     }
 
     fn size_of(&self, ty: Type<'s>) -> Result<Outcome<'s>, String> {

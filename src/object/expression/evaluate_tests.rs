@@ -152,3 +152,15 @@ fn the_type_of_an_expression_needs_no_memory() {
     assert_eq!(ty("((struct node *)0)->"), None);
     assert_eq!(ty("second"), None);
 }
+
+#[test]
+fn variables_of_the_function_that_is_looked_at_have_names() {
+    let world = world();
+    let parent = value(&world, "((struct node *)0x1000)->parent->pid").unwrap().content;
+    assert_eq!(value(&world, "it->pid").unwrap().content, parent);
+    // What is in a register has no address, neither asked for nor by the way.
+    assert_eq!(value(&world, "it").unwrap().at, None);
+    let error = |text| value(&world, text).unwrap_err();
+    assert_eq!(error("&it"), "0: it is in a register and has no address");
+    assert_eq!(error("1 + gone"), "4: gone is optimized out here");
+}

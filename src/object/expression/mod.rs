@@ -18,6 +18,9 @@ mod type_name;
 pub use evaluate::{Outcome, Scope};
 pub use parse::Expression;
 
+use crate::debuginfo::TypeId;
+use crate::dump::VirtAddr;
+
 /// What is wrong with an expression, and where.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{message}")]
@@ -47,4 +50,18 @@ pub trait Context {
     /// # Errors
     /// In words: there is no such CPU.
     fn per_cpu_offset(&self, cpu: u32) -> Result<u64, String>;
+
+    /// The parameter or variable of that name in the function that is looked at: its type, and
+    /// where it lies in the scope's memory. `None` when there is no such one.
+    ///
+    /// # Errors
+    /// In words: the compiler keeps it nowhere here, or it cannot be read.
+    fn variable(&self, _name: &str) -> Option<Result<(TypeId, VirtAddr), String>> {
+        None
+    }
+
+    /// Whether what the scope's memory has there is in a register, and so has no address.
+    fn in_register(&self, _at: VirtAddr) -> bool {
+        false
+    }
 }

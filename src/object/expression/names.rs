@@ -60,8 +60,13 @@ const VARIABLES: [(&str, &str); 42] = [
 const TOO_MANY: &str = "too many types have been built";
 
 impl<'s> Scope<'s> {
-    /// A symbol, typed where its type is known, or the value of an enum.
+    /// A variable of the function that is looked at, a symbol, typed where its type is known, or
+    /// the value of an enum.
     pub(super) fn name(&self, name: &str) -> Result<Outcome<'s>, String> {
+        if let Some(variable) = self.context.variable(name) {
+            let (ty, at) = variable?;
+            return Ok(Outcome::Place(Object::new(self.memory, self.types.get(ty), at)));
+        }
         let Some(at) = self.symbols.address(name) else {
             if let Ok((ty, value)) = self.types.enumerator(name) {
                 return Ok(Outcome::Value(ty, value.into()));

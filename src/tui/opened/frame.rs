@@ -2,9 +2,8 @@
 
 use super::Opened;
 use super::inspect::{Builder, Spot};
-use crate::debuginfo::LocalPlace;
-use crate::dump::{Fault, VirtAddr};
-use crate::memory::VirtualMemory;
+use crate::dump::VirtAddr;
+use crate::kernel::Variables;
 use crate::object::Object;
 use crate::tui::model::{Inspection, Node, Value};
 use crate::tui::source::Answer;
@@ -71,107 +70,33 @@ impl Builder<'_> {
     }
 }
 
-/// The dump's memory, and beside it values that lie in none: each on a page of its own where no
-/// address of the CPU is.
-struct Beside<'m> {
-    memory: &'m dyn VirtualMemory,
-    values: Vec<Vec<u8>>,
-}
-
-impl Beside<'_> {
-    /// Above what five levels of page tables reach, below the kernel.
-    const START: u64 = 0x4000_0000_0000_0000;
-    const STEP: u64 = 1 << 32;
-
-    fn put(&mut self, bytes: Vec<u8>) -> VirtAddr {
-        let number = u64::try_from(self.values.len()).unwrap_or(0);
-        self.values.push(bytes);
-        VirtAddr(Self::START + number * Self::STEP)
-    }
-
-    /// Whether something lies there that has no address.
-    fn holds(&self, at: VirtAddr) -> bool {
-        self.value(at).is_some()
-    }
-
-    /// The rest of the value from there on.
-    fn value(&self, at: VirtAddr) -> Option<&[u8]> {
-        let offset = at.0.checked_sub(Self::START)?;
-        let bytes = self.values.get(usize::try_from(offset / Self::STEP).ok()?)?;
-        bytes.get(usize::try_from(offset % Self::STEP).ok()?..)
-    }
-}
-
-impl VirtualMemory for Beside<'_> {
-    fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
-        match self.value(at).and_then(|bytes| bytes.get(..buf.len())) {
-            Some(bytes) => {
-                buf.copy_from_slice(bytes);
-                Ok(())
-            }
-            None => self.memory.read(at, buf),
-        }
-    }
-}
-
 /// The parameters and variables of the functions in a frame: under a line for each function where
 /// some are inlined. Nothing without debug information.
 fn locals(opened: &Opened, open: &BTreeSet<String>, trace: &Trace, n: usize) -> Vec<Node> {
     let session = &opened.session;
-    let locals = session.locals(trace, n).unwrap_or_default();
+    let Ok(variables) = Variables::of_frame(session, trace, n) else { return Vec::new() };
     let Some(frame) = trace.frames.get(n) else { return Vec::new() };
     let positions = session.positions(frame.lookup_pc());
-    let mut memory = Beside { memory: session.memory(), values: Vec::new() };
-    let places: Vec<Result<VirtAddr, String>> = locals
-        .iter()
-        .map(|local| match &local.place {
-            LocalPlace::Address(at) => Ok(*at),
-            LocalPlace::Bytes(bytes) => Ok(memory.put(bytes.clone())),
-            LocalPlace::OptimizedOut => Err("optimized out".to_owned()),
-            LocalPlace::Unreadable(why) => Err(why.clone()),
-        })
-        .collect();
     let mut builder = Builder::new(opened, open);
-    for (number, (local, place)) in locals.iter().zip(places).enumerate() {
-        let ty = session.types().get(local.ty);
-        let function = positions.get(local.position).filter(|position| position.inlined);
+    for (number, variable) in variables.iter().enumerate() {
+        let ty = session.types().get(variable.ty);
+        let function = positions.get(variable.function).filter(|position| position.inlined);
         let function = function.and_then(|position| position.function.as_deref());
         let name = match function {
-            Some(function) => format!("{function}: {}", local.name),
-            None => local.name.to_string(),
+            Some(function) => format!("{function}: {}", variable.name),
+            None => variable.name.to_string(),
         };
         // Blocks within each other may have variables of one name.
-        let path = format!("local {number} {}", local.name);
+        let path = format!("local {number} {}", variable.name);
         let spot = Spot { depth: 0, path: &path, member_of: None, name: &name, offset: None };
-        match place {
-            Ok(at) => builder.node(&Object::new(&memory, ty, at), &spot),
-            Err(why) => _ = builder.push(&spot, ty.name(), None, Value::Fault(why)),
+        match &variable.at {
+            Ok(at) => builder.node(&Object::new(variables.memory(), ty, *at), &spot),
+            Err(why) => _ = builder.push(&spot, ty.name(), None, Value::Fault(why.clone())),
         }
     }
     let mut nodes = builder.nodes;
     for node in &mut nodes {
-        node.at = node.at.filter(|at| !memory.holds(*at));
+        node.at = node.at.filter(|at| !variables.in_registers(*at));
     }
     nodes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::memory::FlatMemory;
-
-    #[test]
-    fn values_without_a_place_are_read_beside_the_memory() {
-        let mut dump = FlatMemory::new();
-        dump.put_u64(0x1000, 7);
-        let mut memory = Beside { memory: &dump, values: Vec::new() };
-        memory.put(vec![1, 2, 3, 4]);
-        let second = memory.put(9_u64.to_le_bytes().to_vec());
-        let all: &dyn VirtualMemory = &memory;
-        assert_eq!(all.read_u64(second), Ok(9));
-        assert_eq!(all.read_u64(VirtAddr(0x1000)), Ok(7));
-        // Not into what lies after it.
-        assert!(all.read_u64(second.plus(1)).is_err());
-        assert!(memory.holds(second) && !memory.holds(VirtAddr(0x1000)));
-    }
 }

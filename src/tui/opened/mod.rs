@@ -10,7 +10,7 @@ mod suggest;
 
 use super::model::{
     CodeView, FrameRow, Inspection, LogLine, MemoryView, Output, Overview, Place, SourceView,
-    Subject, Suggestion, TraceView,
+    Standing, Subject, Suggestion, TraceView,
 };
 use super::source::{Answer, Lines, Source};
 use crate::command::{COMMANDS, CommandError, Console, Lasting};
@@ -30,8 +30,9 @@ pub(super) struct Opened {
     name: String,
     session: Session,
     locks: OnceLock<LockGraph>,
-    /// What one command leaves to the next: the task that `set` chose.
-    lasting: Mutex<Lasting>,
+    /// What one command leaves to the next, the task that `set` chose and the frame; and where the
+    /// user stood then.
+    lasting: Mutex<(Lasting, Standing)>,
 }
 
 impl Opened {
@@ -45,10 +46,24 @@ impl Opened {
         self.session.tasks().at(at).ok_or_else(none)
     }
 
-    /// The task that `:set` chose, or the first that was on a CPU.
-    fn current(&self) -> Option<&Task> {
-        let lasting = *self.lasting.lock().unwrap_or_else(PoisonError::into_inner);
-        Console::resume(&self.session, lasting).current_task()
+    /// The console as the last command left it. Where the user has gone to another task or frame
+    /// since then, that is the current one.
+    fn console(&self, standing: Standing) -> Console<'_> {
+        let (lasting, before) = *self.lasting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut console = Console::resume(&self.session, lasting);
+        let task = standing.task.and_then(|task| self.session.tasks().at(task));
+        if let Some(task) = task.filter(|_| standing != before) {
+            console.choose(task);
+            if let Some(frame) = standing.frame {
+                console.choose_frame(frame);
+            }
+        }
+        console
+    }
+
+    /// Keeps what a command leaves to the next.
+    fn keep(&self, lasting: Lasting, standing: Standing) {
+        *self.lasting.lock().unwrap_or_else(PoisonError::into_inner) = (lasting, standing);
     }
 
     /// What a word points to, if it can be named: a symbol, or a task (whose lowest bits a lock
@@ -176,22 +191,24 @@ impl Source for Opened {
         source::view(self, at)
     }
 
-    fn resolve(&self, text: &str) -> Answer<Place> {
-        resolve::resolve(self, text)
+    fn resolve(&self, text: &str, standing: Standing) -> Answer<Place> {
+        let console = self.console(standing);
+        self.keep(console.lasting(), standing);
+        resolve::resolve(self, text, &console)
     }
 
     fn suggest(&self, text: &str) -> Answer<Vec<Suggestion>> {
         Ok(suggest::suggest(&self.session, text))
     }
 
-    fn command(&self, text: &str, progress: &Arc<Progress>) -> Answer<Output> {
-        let lasting = || self.lasting.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut console = Console::resume(&self.session, *lasting()).watched(Arc::clone(progress));
-        let answer = match console.run(text) {
+    fn command(&self, text: &str, standing: Standing, progress: &Arc<Progress>) -> Answer<Output> {
+        let mut console = self.console(standing).watched(Arc::clone(progress));
+        let answer = console.run(text);
+        self.keep(console.lasting(), standing);
+        let answer = match answer {
             Ok(answer) => answer,
             Err(error) => return pointed_at(text, &error),
         };
-        *lasting() = console.lasting();
         let line = |line: crate::present::Line| (line.text, line.link.map(|link| self.place(link)));
         let warnings =
             answer.warnings.into_iter().map(|warning| format!("warning: {warning}").into());

@@ -2,23 +2,28 @@
 
 use super::Opened;
 use super::inspect::find_type;
+use crate::command::Console;
 use crate::debuginfo::{Kind, Type};
 use crate::dump::VirtAddr;
 use crate::kernel::TaskContext;
-use crate::object::Outcome;
+use crate::object::{Context, Outcome};
 use crate::tui::model::{Place, Subject};
 use crate::tui::source::Answer;
 use std::collections::BTreeSet;
 
 /// A pid, a task's name, an address, a symbol, `TYPE ADDRESS`, `TYPE.member ADDRESS`, or an
 /// expression that gives an object or an address.
-pub(super) fn resolve(opened: &Opened, text: &str) -> Answer<Place> {
+pub(super) fn resolve(opened: &Opened, text: &str, console: &Console<'_>) -> Answer<Place> {
     let text = text.trim();
     let bare = text.strip_prefix("struct ").or_else(|| text.strip_prefix("union ")).unwrap_or(text);
     if let Some((ty, address)) = bare.trim().split_once(' ')
         && is_path(ty)
     {
         return object(opened, ty, address.trim());
+    }
+    let context = console.context();
+    if context.variable(text).is_some() {
+        return expression(opened, &context, text);
     }
     if let Some(place) = task(opened, text) {
         return Ok(place);
@@ -32,7 +37,11 @@ pub(super) fn resolve(opened: &Opened, text: &str) -> Answer<Place> {
     if find_type(opened.session.types(), text.split('.').next().unwrap_or(text)).is_ok() {
         return Err(format!("{text}: which one? An address has to follow"));
     }
-    expression(opened, text)
+    // What is no expression at all is rather a misspelt name.
+    if !text.contains(['(', '*', '&', '>', '.', '[', '+']) {
+        return Err(format!("{text}: no pid, task, symbol, address, TYPE ADDRESS or expression"));
+    }
+    expression(opened, &context, text)
 }
 
 /// By number, by name, or by both as messages write it: `java[30413]`.
@@ -116,15 +125,8 @@ fn opened_at(mut ty: Type<'_>, members: &str) -> Answer<BTreeSet<String>> {
     Ok(open)
 }
 
-fn expression(opened: &Opened, text: &str) -> Answer<Place> {
-    let nothing = || format!("{text}: no pid, task, symbol, address, TYPE ADDRESS or expression");
-    let session = &opened.session;
-    let context = TaskContext::new(session, opened.current());
+fn expression(opened: &Opened, context: &TaskContext<'_>, text: &str) -> Answer<Place> {
     let scope = context.scope();
-    // What is no expression at all is rather a misspelt name.
-    if !text.contains(['(', '*', '&', '>', '.', '[', '+']) {
-        return Err(nothing());
-    }
     let outcome = scope
         .evaluate(text)
         .map_err(|error| format!("{} (column {})", error.message, error.column + 1))?;
@@ -139,6 +141,9 @@ fn expression(opened: &Opened, text: &str) -> Answer<Place> {
                 Some(target) if target.compound().is_some() => typed(target, to),
                 _ => opened.place_at(to),
             }),
+            _ if context.in_register(object.at()) => {
+                Err(format!("{text} is in a register: its frame in the inspector shows it"))
+            }
             _ => Ok(typed(object.ty(), object.at())),
         },
         Outcome::Value(ty, _) if ty.target().is_some_and(|to| to.size().is_some()) => {

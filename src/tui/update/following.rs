@@ -287,10 +287,7 @@ pub(super) fn what(app: &mut App) {
         app.message = Some((Role::Fault, "no address is selected".to_owned()));
         return;
     };
-    app.leave();
-    app.here.screen = Screen::Output;
-    app.here.command = format!("kmem {:#x}", at.0);
-    app.here.windows.output = Window::default();
+    app.run(format!("kmem {:#x}", at.0));
 }
 
 /// The code screen, at what is selected.

@@ -3,7 +3,6 @@
 use super::act;
 use super::moving::search;
 use crate::tui::app::{App, Effect};
-use crate::tui::history::Screen;
 use crate::tui::job::Request;
 use crate::tui::key::Key;
 use crate::tui::prompt::{Does, Overlay, Prompt, Purpose, help_lines};
@@ -135,7 +134,8 @@ fn enter_prompt(app: &mut App, mut prompt: Prompt) -> Vec<Effect> {
                 let generation = app.resolve.want(text.clone());
                 prompt.error = None;
                 app.overlay = Some(Overlay::Prompt(prompt));
-                let start = |n| Effect::Start(n, Request::Resolve(text));
+                let standing = app.standing();
+                let start = |n| Effect::Start(n, Request::Resolve(text, standing));
                 return generation.map(start).into_iter().collect();
             }
         }
@@ -161,10 +161,7 @@ fn run_palette(app: &mut App, mut prompt: Prompt, text: String) -> Vec<Effect> {
         }
     }
     if !text.is_empty() {
-        app.leave();
-        app.here.screen = Screen::Output;
-        app.here.command = text;
-        app.here.windows.output = Window::default();
+        app.run(text);
     }
     Vec::new()
 }
