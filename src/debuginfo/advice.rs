@@ -3,6 +3,11 @@
 use super::find::Identity;
 use std::fmt;
 
+/// How Ubuntu's packages with debug information become available.
+const DDEBS: &str = "it is in the repository of debug symbols: apt install ubuntu-dbgsym-keyring; \
+    echo \"deb http://ddebs.ubuntu.com $(lsb_release -cs)-updates main restricted universe\" \
+    > /etc/apt/sources.list.d/ddebs.list; apt update";
+
 /// What to install.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Advice {
@@ -12,6 +17,8 @@ pub struct Advice {
     pub package: Option<String>,
     /// What to type to install it on a machine of that distribution.
     pub command: Option<String>,
+    /// What to do before, where the package is in none of the repositories that are set up.
+    pub before: Option<&'static str>,
     /// What to type on any machine that a debuginfod server is set up for (`DEBUGINFOD_URLS`).
     pub debuginfod: Option<String>,
 }
@@ -27,46 +34,61 @@ impl Advice {
             distribution: None,
             package: None,
             command: None,
+            before: None,
             debuginfod: debuginfod.clone(),
         };
         let advice = |distribution, package: String, command: String| Advice {
             distribution: Some(distribution),
             package: Some(package),
             command: Some(command),
+            before: None,
             debuginfod,
         };
         if !is_plain(release) {
             return nothing;
         }
         if let Some(package) = red_hat(release) {
-            let command = if release.contains(".el6") || release.contains(".el7") {
-                format!("debuginfo-install {}", package.replace("-debuginfo-", "-"))
+            let older = ["el5", "el6", "el7", "amzn1", "amzn2"];
+            let older = release.split(['.', '-', '_']).any(|part| older.contains(&part));
+            let command = if older {
+                // It sets the repositories up itself (of yum-utils).
+                format!("debuginfo-install {}", package.replacen("-debuginfo-", "-", 1))
             } else {
-                format!("dnf debuginfo-install {}", package.replace("-debuginfo-", "-"))
+                format!("dnf --enablerepo='*debug*' install {package}")
             };
-            let distribution =
-                if release.contains(".fc") { "Fedora" } else { "Red Hat and its like" };
+            let distribution = match release {
+                _ if release.contains(".fc") => "Fedora",
+                _ if release.contains("amzn") => "Amazon Linux",
+                _ if release.contains("uek") => "Oracle Linux",
+                _ => "Red Hat and its like",
+            };
             return advice(distribution, package, command);
         }
         if let Some(flavour) = suse(release) {
             let package = format!("kernel-{flavour}-debuginfo");
             // A package's version has one number more than the release, so it is asked for by id.
             let command = match id {
-                Some(id) => format!("zypper install -C 'debuginfo(build-id)={id}'"),
-                None => format!("zypper install {package}"),
+                Some(id) => {
+                    format!("zypper --plus-content debug install -C 'debuginfo(build-id)={id}'")
+                }
+                None => format!("zypper --plus-content debug install {package}"),
             };
             return advice("SUSE", package, command);
         }
         let version = of.version.as_deref().unwrap_or("");
         if version.contains("Debian") || release.ends_with("-amd64") {
             let package = format!("linux-image-{release}-dbg");
-            let command = format!("apt install {package}");
+            // Kernels of one release may have been built more than once.
+            let exact = debian_version(version).map(|its| format!("={its}")).unwrap_or_default();
+            let command = format!("apt install {package}{exact}");
             return advice("Debian", package, command);
         }
         if version.contains("Ubuntu") || is_ubuntu(release) {
-            let package = format!("linux-image-unsigned-{release}-dbgsym");
+            // Until 4.13 kernels were signed where they were built.
+            let unsigned = if before_4_15(release) { "" } else { "unsigned-" };
+            let package = format!("linux-image-{unsigned}{release}-dbgsym");
             let command = format!("apt install {package}");
-            return advice("Ubuntu", package, command);
+            return Advice { before: Some(DDEBS), ..advice("Ubuntu", package, command) };
         }
         nothing
     }
@@ -77,8 +99,8 @@ impl fmt::Display for Advice {
         match (self.distribution, &self.package, &self.command) {
             (Some(distribution), Some(package), Some(command)) => {
                 write!(f, "On {distribution}, install {package}: {command}")?;
-                if distribution == "Ubuntu" {
-                    f.write_str(" (from ddebs.ubuntu.com)")?;
+                if let Some(before) = self.before {
+                    write!(f, " ({before})")?;
                 }
             }
             _ => f.write_str("Name the vmlinux with which the kernel was built: -s VMLINUX")?,
@@ -94,12 +116,30 @@ fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_+~".contains(&byte))
 }
 
+/// The version of the package in `#1 SMP Debian 6.1.176-1 (2026-07-02)`.
+fn debian_version(version: &str) -> Option<&str> {
+    let its = version.split("Debian ").nth(1)?.split(' ').next()?;
+    let starts = its.starts_with(|c: char| c.is_ascii_digit());
+    (starts && is_plain(its)).then_some(its)
+}
+
+fn before_4_15(release: &str) -> bool {
+    let mut numbers = release.split(['.', '-']).map(|number| number.parse::<u32>().ok());
+    let (major, minor) = (numbers.next().flatten(), numbers.next().flatten());
+    major.zip(minor).is_some_and(|version| version < (4, 15))
+}
+
 /// `3.10.0-693.el7.x86_64`, `5.14.0-70.el9.x86_64+debug`, `4.18.0-193.rt13.51.el8.x86_64`,
 /// `5.4.17-2136.el8uek.x86_64`, `6.5.6-300.fc39.x86_64`
 fn red_hat(release: &str) -> Option<String> {
     let (plain, variant) = release.split_once('+').unwrap_or((release, ""));
+    // As it was until el7.
+    let (plain, variant) = match plain.strip_suffix(".debug") {
+        Some(plain) => (plain, "debug"),
+        None => (plain, variant),
+    };
     let is_tag = |part: &str| {
-        ["el", "fc"].iter().any(|tag| {
+        ["el", "fc", "amzn"].iter().any(|tag| {
             let digits = part.strip_prefix(tag).unwrap_or("");
             digits.starts_with(|c: char| c.is_ascii_digit())
         })
@@ -179,7 +219,14 @@ mod tests {
             ("5.15.0-91-generic", "linux-image-unsigned-5.15.0-91-generic-dbgsym"),
             ("6.5.0-1014-aws", "linux-image-unsigned-6.5.0-1014-aws-dbgsym"),
             ("5.15.0-1053-azure", "linux-image-unsigned-5.15.0-1053-azure-dbgsym"),
+            ("6.1.0-50-rt-amd64", "linux-image-6.1.0-50-rt-amd64-dbg"),
+            ("5.15.0-91-lowlatency", "linux-image-unsigned-5.15.0-91-lowlatency-dbgsym"),
+            ("4.4.0-21-generic", "linux-image-4.4.0-21-generic-dbgsym"),
             ("3.10.0-693.el7.x86_64", "kernel-debuginfo-3.10.0-693.el7.x86_64"),
+            ("3.10.0-693.el7.x86_64.debug", "kernel-debug-debuginfo-3.10.0-693.el7.x86_64"),
+            ("5.14.0-362.8.1.el9_3.x86_64+rt", "kernel-rt-debuginfo-5.14.0-362.8.1.el9_3.x86_64"),
+            ("6.1.61-85.141.amzn2023.x86_64", "kernel-debuginfo-6.1.61-85.141.amzn2023.x86_64"),
+            ("5.3.18-24.99-rt", "kernel-rt-debuginfo"),
             ("2.6.32-431.el6.x86_64", "kernel-debuginfo-2.6.32-431.el6.x86_64"),
             ("2.6.32-431.el6", "kernel-debuginfo-2.6.32-431.el6.x86_64"),
             ("4.18.0-193.rt13.51.el8.x86_64", "kernel-rt-debuginfo-4.18.0-193.rt13.51.el8.x86_64"),
@@ -210,9 +257,39 @@ mod tests {
              debuginfo-install kernel-3.10.0-693.el7.x86_64; \
              or with debuginfod: debuginfod-find debuginfo abcdef12"
         );
+        let command = |release| Advice::new(&of(release)).command.unwrap();
         assert_eq!(
-            Advice::new(&of("5.14.21-150400.24.100-default")).command.as_deref(),
-            Some("zypper install -C 'debuginfo(build-id)=abcdef12'")
+            command("5.14.21-150400.24.100-default"),
+            "zypper --plus-content debug install -C 'debuginfo(build-id)=abcdef12'"
+        );
+        assert_eq!(
+            command("5.14.0-70.el9_0.x86_64"),
+            "dnf --enablerepo='*debug*' install kernel-debuginfo-5.14.0-70.el9_0.x86_64"
+        );
+        assert_eq!(
+            command("6.5.6-300.fc39.x86_64"),
+            "dnf --enablerepo='*debug*' install kernel-debuginfo-6.5.6-300.fc39.x86_64"
+        );
+        assert_eq!(command("2.6.32-431.el6"), "debuginfo-install kernel-2.6.32-431.el6.x86_64");
+        assert_eq!(
+            command("6.1.0-50-cloud-amd64"),
+            "apt install linux-image-6.1.0-50-cloud-amd64-dbg"
+        );
+        let exact = Identity {
+            version: Some("#1 SMP Debian 5.10.46-5 (2021-09-23)".to_owned()),
+            ..of("5.10.0-8-amd64")
+        };
+        assert_eq!(
+            Advice::new(&exact).command.unwrap(),
+            "apt install linux-image-5.10.0-8-amd64-dbg=5.10.46-5"
+        );
+        let ubuntu = Advice::new(&of("5.15.0-91-generic")).to_string();
+        assert!(
+            ubuntu
+                .contains(": apt install linux-image-unsigned-5.15.0-91-generic-dbgsym (it is in")
+                && ubuntu.contains("deb http://ddebs.ubuntu.com $(lsb_release -cs)-updates main")
+                && ubuntu.ends_with("; or with debuginfod: debuginfod-find debuginfo abcdef12"),
+            "{ubuntu}"
         );
         assert!(Advice::new(&of("6.1-xanmod")).to_string().contains("linux-image-6.1-xanmod-dbg"));
         assert!(Advice::new(&of("6.1.0-mine")).to_string().contains("-s VMLINUX"));

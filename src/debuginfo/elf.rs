@@ -36,6 +36,9 @@ pub enum ElfError {
     /// It is not an ELF file; a compressed kernel image (vmlinuz) is none.
     #[error("not an ELF file (vmlinux, not vmlinuz, is wanted)")]
     NotElf,
+    /// It has to be unpacked first.
+    #[error("it is packed: unpack it first ({0})")]
+    Packed(&'static str),
     /// It is an ELF file of something else.
     #[error("{0}")]
     Foreign(&'static str),
@@ -129,7 +132,12 @@ impl ElfFile {
 
     fn parse(bytes: Bytes) -> Result<ElfFile, ElfError> {
         if !bytes.starts_with(b"\x7fELF") {
-            return Err(ElfError::NotElf);
+            return Err(match bytes.get(..4) {
+                Some([0x1f, 0x8b, ..]) => ElfError::Packed("gzip -d"),
+                Some([0x28, 0xb5, 0x2f, 0xfd]) => ElfError::Packed("zstd -d"),
+                Some([0xfd, b'7', b'z', b'X']) => ElfError::Packed("xz -d"),
+                _ => ElfError::NotElf,
+            });
         }
         let header = Elf::parse_header(&bytes).map_err(|_| ElfError::Damaged("its header"))?;
         let little = header.endianness().is_ok_and(|endian| endian.is_little());
@@ -283,6 +291,36 @@ impl ElfFile {
         }
         let end = found.last().map_or(0, |last| last.0);
         Ok(table.finish(VirtAddr(end).plus(1)))
+    }
+
+    /// The symbols of a module's file, placed where its sections were loaded: a table for each
+    /// region of its memory, since other modules may lie between them.
+    ///
+    /// # Errors
+    /// [`ElfError::Stripped`].
+    pub fn module_symbols(
+        &self,
+        module: &str,
+        regions: &[Range<VirtAddr>],
+    ) -> Result<Vec<SymbolTable>, ElfError> {
+        let mut found = Vec::new();
+        for (name, symbol) in self.each_symbol().ok_or(ElfError::Stripped)? {
+            if let Some(letter) = self.letter(&symbol)
+                && let Some(section) = self.sections.get(symbol.st_shndx)
+            {
+                let at = VirtAddr(section.sh_addr.wrapping_add(symbol.st_value));
+                found.push((at, rank(name, letter), name, letter));
+            }
+        }
+        found.sort_unstable();
+        let table = |region: &Range<VirtAddr>| {
+            let mut table = SymbolTable::new(Some(module));
+            for (at, _, name, letter) in found.iter().filter(|(at, ..)| region.contains(at)) {
+                table.push(&scrub(name), *at, *letter);
+            }
+            table.finish(region.end)
+        };
+        Ok(regions.iter().map(table).collect())
     }
 
     /// The symbols that are of the kernel, with their names.
@@ -561,6 +599,7 @@ pub(super) mod tests {
             error(b"MZ vmlinuz".to_vec()),
             "not an ELF file (vmlinux, not vmlinuz, is wanted)"
         );
+        assert_eq!(error(b"\x1f\x8b\x08\0".to_vec()), "it is packed: unpack it first (gzip -d)");
         let mut other = vmlinux();
         other[18] = 183;
         assert_eq!(error(other), "an ELF file of another machine than x86-64");

@@ -5,7 +5,7 @@
 
 use super::advice::Advice;
 use super::elf::{ElfError, ElfFile};
-use std::ffi::OsString;
+use std::ffi::{CStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -59,7 +59,7 @@ pub enum Refused {
         /// The loaded module's.
         dump: String,
     },
-    /// It has no debug information.
+    /// It has no debug information, nor was that found where its `.gnu_debuglink` says.
     #[error("it has no debug information (.debug_info)")]
     Stripped,
 }
@@ -127,16 +127,11 @@ impl Places {
             // It may be a copy of the root directory, of /usr/lib/debug, or of neither.
             found.extend(under_debug(dir, release, build_id));
             found.extend(under_debug(&dir.join("usr/lib/debug"), release, build_id));
+            found.extend(release.into_iter().flat_map(|release| beside_kernel(dir, release)));
             found.push(dir.join("vmlinux"));
         }
         found.extend(under_debug(&self.root.join("usr/lib/debug"), release, build_id));
-        if let Some(release) = release {
-            for path in ["lib/modules", "usr/lib/modules"] {
-                let modules = self.root.join(path).join(release);
-                found.extend(["build/vmlinux", "vmlinux"].map(|name| modules.join(name)));
-            }
-            found.push(self.root.join("boot").join(format!("vmlinux-{release}")));
-        }
+        found.extend(release.into_iter().flat_map(|release| beside_kernel(&self.root, release)));
         for cache in &self.debuginfod_caches {
             let files = |id| ["debuginfo", "executable"].map(|kind| cache.join(id).join(kind));
             found.extend(build_id.into_iter().flat_map(files));
@@ -154,19 +149,59 @@ impl Places {
             if self.vmlinux.is_none() && !path.is_file() {
                 continue;
             }
-            let checked =
-                ElfFile::open(&path).map_err(Refused::from).and_then(|file| {
-                    match belongs(&file, of) {
-                        Err(why) if !self.force => Err(why),
-                        belongs => Ok((file, belongs.err())),
-                    }
-                });
-            match checked {
-                Ok((file, warning)) => return Ok(Found { path, file, warning }),
+            match self.check(&path, of) {
+                Ok(found) => return Ok(self.with_split_off(found, of)),
                 Err(why) => refused.push((path, why)),
             }
         }
         Err(NotFound { refused, advice: Advice::new(of) })
+    }
+
+    fn check(&self, path: &Path, of: &Identity) -> Result<Found, Refused> {
+        let file = ElfFile::open(path)?;
+        let warning = match belongs(&file, of) {
+            Err(why) if !self.force => return Err(why),
+            belongs => belongs.err(),
+        };
+        Ok(Found { path: path.to_owned(), file, warning })
+    }
+
+    /// Instead of a file without debug information the one that it was split off to, if that is
+    /// there.
+    fn with_split_off(&self, found: Found, of: &Identity) -> Found {
+        if found.file.has_debug_info() {
+            return found;
+        }
+        let split = self.split_off(&found.file, &found.path).into_iter();
+        let mut split = split.filter_map(|path| self.check(&path, of).ok());
+        split.find(|split| split.file.has_debug_info()).unwrap_or(found)
+    }
+
+    /// Where the debug information of the file at `path` may have been split off to, as its
+    /// `.gnu_debuglink` says: a name, with the checksum of the file behind it, which a build id tells
+    /// better. It lies beside the file, in `.debug` there, or in the same place below a directory
+    /// like `/usr/lib/debug`.
+    pub(super) fn split_off(&self, file: &ElfFile, path: &Path) -> Vec<PathBuf> {
+        let link = file.section(".gnu_debuglink");
+        let name = link.and_then(|link| CStr::from_bytes_until_nul(link.bytes).ok());
+        let Some(name) = name.and_then(|name| name.to_str().ok()).filter(|name| is_plain(name))
+        else {
+            return Vec::new();
+        };
+        let Some(folder) = path.parent() else { return Vec::new() };
+        let mut found = vec![folder.join(name), folder.join(".debug").join(name)];
+        let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let root = self.root.canonicalize().unwrap_or_else(|_| self.root.clone());
+        let below = real.strip_prefix(&root).or_else(|_| real.strip_prefix("/")).unwrap_or(&real);
+        for dir in &self.debug_dirs {
+            found.extend([dir.join(below), dir.join("usr/lib/debug").join(below), dir.clone()]);
+        }
+        found.push(self.root.join("usr/lib/debug").join(below));
+        for dir in found.iter_mut().skip(2) {
+            dir.push(name);
+        }
+        found.retain(|found| found.is_file() && found != path);
+        found
     }
 }
 
@@ -199,10 +234,23 @@ fn under_debug(dir: &Path, release: Option<&str>, build_id: Option<&str>) -> Vec
             format!("usr/lib/modules/{release}/vmlinux"),
             // SUSE since 15
             format!("usr/lib/modules/{release}/vmlinux.debug"),
+            format!("lib/modules/{release}/vmlinux.debug"),
+            // Debian until 8
             format!("vmlinux-{release}"),
         ];
         found.extend(names.map(|name| dir.join(name)));
     }
+    found
+}
+
+/// Where it is when the kernel was built on this machine, or its file was not packed away.
+fn beside_kernel(root: &Path, release: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for path in ["lib/modules", "usr/lib/modules"] {
+        let modules = root.join(path).join(release);
+        found.extend(["build/vmlinux", "vmlinux"].map(|name| modules.join(name)));
+    }
+    found.push(root.join("boot").join(format!("vmlinux-{release}")));
     found
 }
 
@@ -289,6 +337,67 @@ mod tests {
         assert!(found.warning.is_none());
         let missing = root.places().find(&identity("6.1.0-test", Some("123456"))).err().unwrap();
         assert_eq!(missing.refused.len(), 3);
+    }
+
+    #[test]
+    fn every_place_of_a_distribution_is_looked_into() {
+        let debug = ["usr/lib/debug", "given/usr/lib/debug", "given"];
+        let below = [
+            "boot/vmlinux-6.1.0-test",
+            "boot/vmlinux-6.1.0-test.debug",
+            "lib/modules/6.1.0-test/vmlinux",
+            "lib/modules/6.1.0-test/vmlinux.debug",
+            "usr/lib/modules/6.1.0-test/vmlinux",
+            "usr/lib/modules/6.1.0-test/vmlinux.debug",
+            "vmlinux-6.1.0-test",
+            ".build-id/ab/cdef.debug",
+        ];
+        let below = debug.iter().flat_map(|dir| below.map(|name| format!("{dir}/{name}")));
+        let others = [
+            "lib/modules/6.1.0-test/build/vmlinux",
+            "lib/modules/6.1.0-test/vmlinux",
+            "usr/lib/modules/6.1.0-test/build/vmlinux",
+            "usr/lib/modules/6.1.0-test/vmlinux",
+            "boot/vmlinux-6.1.0-test",
+            "given/lib/modules/6.1.0-test/build/vmlinux",
+            "given/vmlinux",
+            "cache/abcdef/debuginfo",
+            "cache/abcdef/executable",
+            "older/abcdef/debuginfo",
+        ];
+        for (number, place) in below.chain(others.map(str::to_owned)).enumerate() {
+            let root = Root::new(&format!("place-{number}"), &[(&place, &vmlinux())]);
+            let places = Places {
+                debug_dirs: vec![root.0.join("given")],
+                debuginfod_caches: vec![root.0.join("older"), root.0.join("cache")],
+                ..root.places()
+            };
+            let found = places.find(&identity("6.1.0-test", Some("abcdef")));
+            assert_eq!(found.ok().expect(&place).path, root.0.join(&place));
+        }
+    }
+
+    #[test]
+    fn the_caches_of_debuginfod_are_where_its_client_has_them() {
+        let caches = |set: &[(&str, &str)]| -> Vec<String> {
+            let value = |name: &str| {
+                let found = set.iter().find(|(its, _)| *its == name);
+                found.map(|(_, value)| OsString::from(value))
+            };
+            let caches = debuginfod_caches(&value).into_iter();
+            caches.map(|path| path.to_str().unwrap().to_owned()).collect()
+        };
+        let home = ("HOME", "/home/me");
+        let older = "/home/me/.debuginfod_client_cache";
+        assert_eq!(caches(&[home]), [older, "/home/me/.cache/debuginfod_client"]);
+        assert_eq!(
+            caches(&[home, ("XDG_CACHE_HOME", "/xdg")]),
+            [older, "/xdg/debuginfod_client", "/home/me/.cache/debuginfod_client"]
+        );
+        let all = [home, ("XDG_CACHE_HOME", "/xdg"), ("DEBUGINFOD_CACHE_PATH", "/mine")];
+        assert_eq!(caches(&all), ["/mine"]);
+        assert_eq!(caches(&[("DEBUGINFOD_CACHE_PATH", ""), home]).len(), 2);
+        assert_eq!(caches(&[]).len(), 0);
     }
 
     #[test]

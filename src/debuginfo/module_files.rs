@@ -88,15 +88,9 @@ impl ModuleFiles {
     }
 }
 
-/// Whether it takes unpacking to see what is in a file.
-fn is_packed(path: &Path) -> bool {
-    path.extension().is_some_and(|ext| ["xz", "zst", "gz"].iter().any(|packed| ext == *packed))
-}
-
 impl Places {
     /// The file with the debug information of a module, its sections placed; or the files that are
-    /// there and cannot be taken. Files that are packed are only looked into when `packed` says so:
-    /// that takes time, and few distributions leave debug information in them.
+    /// there and cannot be taken.
     ///
     /// # Errors
     /// Each file that was refused, and why.
@@ -104,7 +98,6 @@ impl Places {
         &self,
         files: &ModuleFiles,
         wanted: ModuleIdentity<'_>,
-        packed: bool,
     ) -> Result<Found, Vec<(PathBuf, Refused)>> {
         let id = wanted.build_id.filter(|id| id.len() > 2 && is_plain(id));
         let mut candidates = Vec::new();
@@ -120,13 +113,13 @@ impl Places {
         candidates.extend(named.into_iter().flatten().cloned());
         let mut refused = Vec::new();
         for path in candidates {
-            if !path.is_file() || is_packed(&path) && !packed {
+            if !path.is_file() {
                 continue;
             }
             match self.open_module(&path, wanted) {
-                Ok((mut file, warning)) => {
-                    file.place(wanted.sections);
-                    return Ok(Found { path, file, warning });
+                Ok(mut found) => {
+                    found.file.place(wanted.sections);
+                    return Ok(found);
                 }
                 Err(why) => refused.push((path, why)),
             }
@@ -134,28 +127,37 @@ impl Places {
         Err(refused)
     }
 
-    fn open_module(
-        &self,
-        path: &Path,
-        wanted: ModuleIdentity<'_>,
-    ) -> Result<(ElfFile, Option<Refused>), Refused> {
-        let file = ElfFile::open_module(path)?;
-        if !file.has_debug_info() {
-            return Err(Refused::Stripped);
+    /// A module's file, or the one that its debug information was split off to.
+    fn open_module(&self, path: &Path, wanted: ModuleIdentity<'_>) -> Result<Found, Refused> {
+        let found = self.check_module(path, wanted)?;
+        if found.file.has_debug_info() {
+            return Ok(found);
         }
-        match (file.build_id(), wanted.build_id) {
+        let split = self.split_off(&found.file, path).into_iter();
+        let mut split = split.filter_map(|path| self.check_module(&path, wanted).ok());
+        split.find(|split| split.file.has_debug_info()).ok_or(Refused::Stripped)
+    }
+
+    fn check_module(&self, path: &Path, wanted: ModuleIdentity<'_>) -> Result<Found, Refused> {
+        let file = ElfFile::open_module(path)?;
+        let warning = match (file.build_id(), wanted.build_id) {
             (Some(its), Some(dump)) if !its.eq_ignore_ascii_case(dump) => {
                 let other = Refused::OtherModule { its, dump: dump.to_owned() };
-                if self.force { Ok((file, Some(other))) } else { Err(other) }
+                if !self.force {
+                    return Err(other);
+                }
+                Some(other)
             }
-            _ => Ok((file, None)),
-        }
+            _ => None,
+        };
+        Ok(Found { path: path.to_owned(), file, warning })
     }
 }
 
 #[cfg(all(test, target_arch = "x86_64"))]
 mod tests {
     use super::*;
+    use crate::debuginfo::{Dwarf, Types};
     use std::fs;
     use std::process::Command;
 
@@ -180,17 +182,13 @@ mod tests {
             Root(root)
         }
 
-        fn find(
-            &self,
-            build_id: Option<&str>,
-            packed: bool,
-        ) -> Result<Found, Vec<(PathBuf, Refused)>> {
+        fn find(&self, build_id: Option<&str>) -> Result<Found, Vec<(PathBuf, Refused)>> {
             let places = Places { root: self.0.clone(), ..Places::default() };
             let of = Identity { release: Some("6.1.0-test".to_owned()), ..Identity::default() };
             let files = ModuleFiles::list(&places, &of, &[]);
             let sections = [(".text".to_owned(), VirtAddr(0xffff_ffff_c000_0000))];
             let wanted = ModuleIdentity { name: "snd_mine", build_id, sections: &sections };
-            places.find_module(&files, wanted, packed)
+            places.find_module(&files, wanted)
         }
     }
 
@@ -205,9 +203,9 @@ mod tests {
     #[test]
     fn a_module_is_found_by_its_name_and_checked_by_its_build_id() {
         let root = Root::new("name", PLACE, &["-g"]);
-        assert_eq!(root.find(Some("ABCDEF01"), false).ok().unwrap().path, root.0.join(PLACE));
-        assert!(root.find(None, false).is_ok());
-        let refused = root.find(Some("12345678"), false).err().unwrap();
+        assert_eq!(root.find(Some("ABCDEF01")).ok().unwrap().path, root.0.join(PLACE));
+        assert!(root.find(None).is_ok());
+        let refused = root.find(Some("12345678")).err().unwrap();
         assert_eq!(
             refused[0].1.to_string(),
             "it is another build of the module: its build id is abcdef01, the dump's is 12345678"
@@ -215,25 +213,90 @@ mod tests {
     }
 
     #[test]
-    fn a_stripped_module_is_told_and_a_packed_one_unpacked_when_wanted() {
+    fn a_stripped_module_is_told() {
         let root = Root::new("stripped", PLACE, &["-g0"]);
-        let refused = root.find(None, false).err().unwrap();
+        let refused = root.find(None).err().unwrap();
         assert!(matches!(refused[0].1, Refused::Stripped), "{refused:?}");
-        let root = Root::new("packed", "lib/modules/6.1.0-test/extra/snd_mine.ko", &["-g"]);
-        let plain = root.0.join("lib/modules/6.1.0-test/extra/snd_mine.ko");
-        let mut packed = Vec::new();
-        lzma_rs::xz_compress(&mut fs::read(&plain).unwrap().as_slice(), &mut packed).unwrap();
-        fs::write(plain.with_extension("ko.xz"), packed).unwrap();
-        fs::remove_file(plain).unwrap();
-        assert!(root.find(None, false).err().unwrap().is_empty());
-        assert!(root.find(None, true).is_ok());
+    }
+
+    /// The types and the symbols of a module's file.
+    fn answers(found: &Found) -> (Option<u64>, String) {
+        let dwarf = Dwarf::new(&found.file, 0, 0).unwrap();
+        let mut types = Types::new();
+        types.add(Box::new(dwarf));
+        let start = VirtAddr(0xffff_ffff_c000_0000);
+        let regions = [start..start.plus(0x1000)];
+        let tables = found.file.module_symbols("snd_mine", &regions).unwrap();
+        let first = tables[0].iter().map(|symbol| format!("{:x} {}", symbol.at.0, symbol.name));
+        (types.structure("mine").unwrap().size(), first.collect::<Vec<_>>().join(", "))
+    }
+
+    #[test]
+    fn a_packed_module_is_unpacked() {
+        let place = "lib/modules/6.1.0-test/extra/snd_mine.ko";
+        for packing in ["xz", "zst", "gz"] {
+            let root = Root::new(&format!("packed-{packing}"), place, &["-g"]);
+            let plain = root.0.join(place);
+            let bytes = fs::read(&plain).unwrap();
+            let mut packed = Vec::new();
+            match packing {
+                "xz" => lzma_rs::xz_compress(&mut bytes.as_slice(), &mut packed).unwrap(),
+                "zst" => packed = zstd::encode_all(bytes.as_slice(), 3).unwrap(),
+                _ => {
+                    let mut encoder =
+                        flate2::write::GzEncoder::new(&mut packed, flate2::Compression::default());
+                    std::io::Write::write_all(&mut encoder, &bytes).unwrap();
+                    encoder.finish().unwrap();
+                }
+            }
+            let path = plain.with_extension(format!("ko.{packing}"));
+            fs::write(&path, &packed).unwrap();
+            fs::remove_file(plain).unwrap();
+            let found = root.find(None).ok().unwrap();
+            assert_eq!(answers(&found), (Some(8), "ffffffffc0000000 f".to_owned()), "{packing}");
+            fs::write(&path, &packed[..packed.len() / 2]).unwrap();
+            let refused = root.find(None).err().unwrap();
+            let why = "damaged ELF file: it cannot be unpacked";
+            assert_eq!(refused[0].1.to_string(), why, "{packing}");
+        }
+    }
+
+    #[test]
+    fn debug_information_that_was_split_off_is_found_by_its_link() {
+        let place = "lib/modules/6.1.0-test/extra/snd_mine.ko";
+        for (number, split) in [
+            "lib/modules/6.1.0-test/extra/own-name",
+            "lib/modules/6.1.0-test/extra/.debug/own-name",
+            "usr/lib/debug/lib/modules/6.1.0-test/extra/own-name",
+        ]
+        .iter()
+        .enumerate()
+        {
+            let root = Root::new(&format!("split-{number}"), place, &["-g"]);
+            let split = root.0.join(split);
+            fs::create_dir_all(split.parent().unwrap()).unwrap();
+            let objcopy = |arguments: &[&std::ffi::OsStr]| {
+                assert!(Command::new("objcopy").args(arguments).status().unwrap().success());
+            };
+            let module = root.0.join(place);
+            objcopy(&["--only-keep-debug".as_ref(), module.as_ref(), split.as_ref()]);
+            objcopy(&["--strip-debug".as_ref(), module.as_ref()]);
+            let mut link = std::ffi::OsString::from("--add-gnu-debuglink=");
+            link.push(&split);
+            objcopy(&[&link, module.as_ref()]);
+            let found = root.find(Some("abcdef01")).ok().unwrap();
+            assert_eq!(found.path, split);
+            assert_eq!(answers(&found), (Some(8), "ffffffffc0000000 f".to_owned()));
+            // Another build's is none.
+            assert!(root.find(Some("abcdef02")).is_err());
+        }
     }
 
     #[test]
     fn build_ids_find_modules_too() {
         let place = "usr/lib/debug/.build-id/ab/cdef01.debug";
         let root = Root::new("id", place, &["-g"]);
-        assert_eq!(root.find(Some("abcdef01"), false).ok().unwrap().path, root.0.join(place));
-        assert!(root.find(None, false).err().unwrap().is_empty());
+        assert_eq!(root.find(Some("abcdef01")).ok().unwrap().path, root.0.join(place));
+        assert!(root.find(None).err().unwrap().is_empty());
     }
 }

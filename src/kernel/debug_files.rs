@@ -16,7 +16,9 @@ use crate::debuginfo::{
 use crate::dump::{VirtAddr, VmcoreInfo, scrub};
 use crate::memory::VirtualMemory;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::thread;
 
 /// The number of the kernel's DWARF among the sources of types; 0 is its BTF, if it has any.
 pub(super) const KERNEL_DWARF: u16 = 1;
@@ -39,6 +41,7 @@ pub(super) struct DebugFiles {
     module_files: Vec<PathBuf>,
     listed: OnceLock<ModuleFiles>,
     modules: OnceLock<Vec<ModuleFile>>,
+    all_found: OnceLock<()>,
     /// The kernel's BTF, if it has any.
     btf: OnceLock<Option<Arc<Btf>>>,
     /// Where a module's sections are written down. Looked up late: DWARF has that in a late unit.
@@ -52,10 +55,7 @@ struct ModuleFile {
     at: VirtAddr,
     /// The number of its source of types.
     source: u16,
-    /// A file that can be read as it is.
-    plain: OnceLock<Known<Found>>,
-    /// One that is packed, where there is no other.
-    packed: OnceLock<Known<Found>>,
+    file: OnceLock<Known<Found>>,
     dwarf: OnceLock<Known<Dwarf>>,
 }
 
@@ -85,6 +85,7 @@ impl DebugFiles {
             module_files: options.module_files.clone(),
             listed: OnceLock::new(),
             modules: OnceLock::new(),
+            all_found: OnceLock::new(),
             btf: OnceLock::new(),
             section_fields: OnceLock::new(),
         }
@@ -184,8 +185,7 @@ impl DebugFiles {
         };
         add(self.vmlinux.get(), &self.dwarf);
         for module in self.modules.get().into_iter().flatten() {
-            add(module.plain.get(), &module.dwarf);
-            add(module.packed.get(), &module.dwarf);
+            add(module.file.get(), &module.dwarf);
         }
         notes
     }
@@ -198,8 +198,7 @@ impl DebugFiles {
             name: module.name.clone(),
             at: module.at,
             source,
-            plain: OnceLock::new(),
-            packed: OnceLock::new(),
+            file: OnceLock::new(),
             dwarf: OnceLock::new(),
         });
         _ = self.modules.set(files.collect());
@@ -210,22 +209,44 @@ impl DebugFiles {
         modules.get(number).ok_or_else(|| Unknown::because("no such module"))
     }
 
-    /// The debug file of a module, unless it would have to be unpacked first.
+    /// The debug file of a module.
     pub(super) fn module_file(self: &Arc<DebugFiles>, number: usize) -> Known<&Found> {
         let module = self.module(number)?;
-        let found = module.plain.get_or_init(|| self.find_module(module, false));
+        let found = module.file.get_or_init(|| self.find_module(module));
         found.as_ref().map_err(Unknown::clone)
+    }
+
+    /// Looks for the debug files of all modules, once. Packed ones take their time, so all CPUs do
+    /// it; these threads are its own, since one of a pool that waits for a file may begin other work
+    /// that asks for the same file.
+    pub(super) fn find_all_modules(self: &Arc<DebugFiles>) {
+        let count = self.modules.get().map_or(0, Vec::len);
+        self.all_found.get_or_init(|| {
+            let next = AtomicUsize::new(0);
+            let work = || {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= count {
+                        return;
+                    }
+                    _ = self.module_file(number);
+                }
+            };
+            let threads = thread::available_parallelism().map_or(1, |n| n.get());
+            thread::scope(|scope| {
+                for _ in 1..threads.min(count) {
+                    scope.spawn(work);
+                }
+                work();
+            });
+        });
     }
 
     /// The DWARF of a module.
     pub(super) fn module_dwarf(self: &Arc<DebugFiles>, number: usize) -> Known<&Dwarf> {
         let module = self.module(number)?;
         let dwarf = module.dwarf.get_or_init(|| {
-            let packed = |_| {
-                let found = module.packed.get_or_init(|| self.find_module(module, true));
-                found.as_ref().map_err(Unknown::clone)
-            };
-            let found = self.module_file(number).or_else(packed)?;
+            let found = self.module_file(number)?;
             // Relocated to where it was loaded, it has the addresses of the running kernel.
             self.open_dwarf(found, 0, module.source)
         });
@@ -245,7 +266,7 @@ impl DebugFiles {
         fields.clone()
     }
 
-    fn find_module(self: &Arc<DebugFiles>, module: &ModuleFile, packed: bool) -> Known<Found> {
+    fn find_module(self: &Arc<DebugFiles>, module: &ModuleFile) -> Known<Found> {
         let places = self.places()?;
         let listed = || ModuleFiles::list(places, &self.identity(), &self.module_files);
         let files = self.listed.get_or_init(listed);
@@ -256,7 +277,7 @@ impl DebugFiles {
         let build_id = loaded_build_id(&*self.memory, &sections);
         let name = &*module.name;
         let wanted = ModuleIdentity { name, build_id: build_id.as_deref(), sections: &sections };
-        places.find_module(files, wanted, packed).map_err(|refused| {
+        places.find_module(files, wanted).map_err(|refused| {
             let each = |(path, why): &(PathBuf, Refused)| format!("; {}: {why}", path.display());
             let refused: String = refused.iter().map(each).collect();
             Unknown::because(format!("no debug file of module {name} found{refused}"))
@@ -293,10 +314,10 @@ impl DwarfTypes {
         .ok()
     }
 
-    /// For looking up names: files that must be unpacked are not, one for each module.
+    /// For looking up names, which goes through all modules.
     fn named(&self) -> Option<&Dwarf> {
-        if let Of::Module(number) = self.of {
-            self.files.module_file(number).ok()?;
+        if let Of::Module(_) = self.of {
+            self.files.find_all_modules();
         }
         self.dwarf()
     }

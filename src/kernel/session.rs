@@ -216,13 +216,13 @@ impl Session {
         &self.options.sources
     }
 
-    /// The file with the debug information of a module, by its number in [`Session::modules`]; one
-    /// that would have to be unpacked first is not looked at.
+    /// The file with the debug information of a module, by its number in [`Session::modules`].
     ///
     /// # Errors
     /// [`Unknown`] when there is none at hand, with what was refused.
     pub fn module_file(&self, number: usize) -> Known<&Found> {
         self.sources();
+        self.files.find_all_modules();
         self.files.module_file(number)
     }
 

@@ -3,7 +3,9 @@
 use super::debug_files::{DebugFiles, DwarfTypes, KERNEL_DWARF, Of};
 use super::module::{self, Module};
 use super::{Kernel, Known, Unknown};
-use crate::debuginfo::{Btf, KallsymsAddresses, SymbolTable, Symbols, Types, build_id, kallsyms};
+use crate::debuginfo::{
+    Btf, Found, KallsymsAddresses, SymbolTable, Symbols, Types, build_id, kallsyms,
+};
 use crate::dump::{VirtAddr, VmcoreInfo};
 use crate::memory::VirtualMemory;
 use std::ops::Range;
@@ -81,16 +83,15 @@ impl Sources {
         let mut types = Vec::new();
         let mut with_btf = vec![false; modules.len()];
         let (mut symbols_left, mut btf_left) = (MAX_MODULE_SYMBOLS, MAX_MODULE_BTF);
-        for (module, with_btf) in modules.iter().zip(&mut with_btf) {
+        let mut without_symbols = Vec::new();
+        for (number, (module, with_btf)) in modules.iter().zip(&mut with_btf).enumerate() {
             match module.symbols(kernel, symbols_left) {
                 Ok(symbols) => {
                     let count = symbols.iter().map(SymbolTable::len).sum();
                     symbols_left = symbols_left.saturating_sub(count);
                     tables.extend(symbols);
                 }
-                Err(unknown) => {
-                    notes.push(format!("no symbols of module {}: {unknown}", module.name));
-                }
+                Err(unknown) => without_symbols.push((number, module, unknown)),
             }
             let (Some(base), Some(at)) = (btf, &module.btf) else { continue };
             let len = at.end.offset_from(at.start).unwrap_or(0);
@@ -110,13 +111,24 @@ impl Sources {
                 }
             }
         }
-        for table in tables {
-            self.symbols.add(table);
-        }
         for btf in types {
             self.types.add(Box::new(btf));
         }
         files.set_modules(&modules, btf, self.types.next_source());
+        for (number, module, not_in_dump) in without_symbols {
+            let file = files.module_file(number);
+            let symbols = |found: &Found| found.file.module_symbols(&module.name, &module.regions);
+            match file.and_then(|found| symbols(found).map_err(unknown)) {
+                Ok(symbols) => tables.extend(symbols),
+                Err(missing) => {
+                    let name = &module.name;
+                    notes.push(format!("no symbols of module {name}: {not_in_dump}; {missing}"));
+                }
+            }
+        }
+        for table in tables {
+            self.symbols.add(table);
+        }
         for (number, besides_btf) in with_btf.into_iter().enumerate() {
             let of = Of::Module(number);
             let types = DwarfTypes { files: Arc::clone(files), of, besides_btf };
