@@ -17,8 +17,6 @@ pub struct Advice {
     pub package: Option<String>,
     /// What to type to install it on a machine of that distribution.
     pub command: Option<String>,
-    /// What to do before, where the package is in none of the repositories that are set up.
-    pub before: Option<&'static str>,
     /// What to type on any machine that a debuginfod server is set up for (`DEBUGINFOD_URLS`).
     pub debuginfod: Option<String>,
 }
@@ -34,14 +32,12 @@ impl Advice {
             distribution: None,
             package: None,
             command: None,
-            before: None,
             debuginfod: debuginfod.clone(),
         };
         let advice = |distribution, package: String, command: String| Advice {
             distribution: Some(distribution),
             package: Some(package),
             command: Some(command),
-            before: None,
             debuginfod,
         };
         if !is_plain(release) {
@@ -88,7 +84,7 @@ impl Advice {
             let unsigned = if before_4_15(release) { "" } else { "unsigned-" };
             let package = format!("linux-image-{unsigned}{release}-dbgsym");
             let command = format!("apt install {package}");
-            return Advice { before: Some(DDEBS), ..advice("Ubuntu", package, command) };
+            return advice("Ubuntu", package, command);
         }
         nothing
     }
@@ -99,8 +95,8 @@ impl fmt::Display for Advice {
         match (self.distribution, &self.package, &self.command) {
             (Some(distribution), Some(package), Some(command)) => {
                 write!(f, "On {distribution}, install {package}: {command}")?;
-                if let Some(before) = self.before {
-                    write!(f, " ({before})")?;
+                if distribution == "Ubuntu" {
+                    write!(f, " ({DDEBS})")?;
                 }
             }
             _ => f.write_str("Name the vmlinux with which the kernel was built: -s VMLINUX")?,

@@ -373,7 +373,8 @@ mod tests {
                 ..root.places()
             };
             let found = places.find(&identity("6.1.0-test", Some("abcdef")));
-            assert_eq!(found.ok().expect(&place).path, root.0.join(&place));
+            let Ok(found) = found else { panic!("{place}") };
+            assert_eq!(found.path, root.0.join(&place));
         }
     }
 

@@ -3,7 +3,7 @@
 //! A kernel's compiler writes it to `.debug_frame`; some have an `.eh_frame`. Code written in
 //! assembly has mostly none.
 
-use super::location::Activation;
+use super::location::{Activation, Setting};
 use super::{Contents, Dwarf, DwarfError, Reader, sections};
 use crate::debuginfo::elf::ElfFile;
 use crate::dump::VirtAddr;
@@ -122,13 +122,13 @@ impl Dwarf {
             }
             CfaRule::Expression(expression) => {
                 let expression = expression.get(section).map_err(damaged)?;
-                self.number(expression, encoding, None, frame, None, 0)?
+                self.number(expression, Setting::of_frame(encoding, frame, None))?
             }
         };
         let word = |at: u64| frame.word(VirtAddr(at));
         let computed = |expression: gimli::UnwindExpression<usize>| {
             let expression = expression.get(section).map_err(damaged)?;
-            self.number(expression, encoding, None, frame, Some(cfa), 0)
+            self.number(expression, Setting::of_frame(encoding, frame, Some(cfa)))
         };
         let mut registers = Vec::new();
         for number in 0..REGISTERS {

@@ -1,7 +1,7 @@
 //! The parameters and variables of the functions at an address, and where they are.
 
 use super::functions::Entry;
-use super::location::{Activation, Evaluated, Function, Place};
+use super::location::{Activation, Evaluated, Function, Place, Setting};
 use super::units::Unit;
 use super::{Dwarf, DwarfError, Reader};
 use crate::debuginfo::TypeId;
@@ -119,7 +119,7 @@ impl Dwarf {
         let Some(expression) = expression.filter(|expression| !expression.0.is_empty()) else {
             return Ok(LocalPlace::OptimizedOut);
         };
-        let parts = self.evaluate(expression, unit.encoding(), Some(function), frame, None, 0)?;
+        let parts = self.evaluate(expression, Setting::of(function, frame))?;
         gathered(parts, frame)
     }
 }

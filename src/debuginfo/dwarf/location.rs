@@ -94,6 +94,41 @@ pub(super) struct Function<'u, 'd> {
     pub(super) entry: &'u Entry<'d>,
 }
 
+/// What an expression is computed in.
+#[derive(Clone, Copy)]
+pub(super) struct Setting<'u, 'd, 'f> {
+    encoding: gimli::Encoding,
+    /// None for those of call frame information.
+    function: Option<Function<'u, 'd>>,
+    frame: Activation<'f>,
+    /// What is on the stack of values at first.
+    first: Option<u64>,
+    /// How many expressions led to it.
+    depth: u32,
+}
+
+impl<'u, 'd, 'f> Setting<'u, 'd, 'f> {
+    /// That of the expressions of a function.
+    pub(super) fn of(function: Function<'u, 'd>, frame: &Activation<'f>) -> Self {
+        let encoding = function.unit.encoding();
+        Setting { encoding, function: Some(function), frame: *frame, first: None, depth: 0 }
+    }
+
+    /// That of call frame information.
+    pub(super) fn of_frame(
+        encoding: gimli::Encoding,
+        frame: &Activation<'f>,
+        first: Option<u64>,
+    ) -> Self {
+        Setting { encoding, function: None, frame: *frame, first, depth: 0 }
+    }
+
+    /// One step further from the first expression.
+    fn deeper(self, than: u32) -> Self {
+        Setting { depth: than + 1, ..self }
+    }
+}
+
 /// A part of a value, and where it is.
 pub(super) struct Evaluated {
     /// In bytes; `None` for the whole.
@@ -118,12 +153,9 @@ impl Dwarf {
     pub(super) fn evaluate<'d>(
         &self,
         expression: Expression<Reader<'d>>,
-        encoding: gimli::Encoding,
-        function: Option<Function<'_, 'd>>,
-        frame: &Activation<'_>,
-        first: Option<u64>,
-        depth: u32,
+        setting: Setting<'_, 'd, '_>,
     ) -> Result<Vec<Evaluated>, String> {
+        let Setting { encoding, function, frame, first, depth } = setting;
         let damaged = |error: gimli::Error| format!("a damaged expression: {error}");
         if depth > MAX_DEPTH {
             return Err("expressions that lead to each other".to_owned());
@@ -149,13 +181,13 @@ impl Dwarf {
                     evaluation.resume_with_register(value)
                 }
                 EvaluationResult::RequiresFrameBase => {
-                    evaluation.resume_with_frame_base(self.frame_base(function, frame, depth)?)
+                    evaluation.resume_with_frame_base(self.frame_base(setting)?)
                 }
                 EvaluationResult::RequiresCallFrameCfa => {
-                    evaluation.resume_with_call_frame_cfa(self.cfa(frame)?)
+                    evaluation.resume_with_call_frame_cfa(self.cfa(&frame)?)
                 }
                 EvaluationResult::RequiresEntryValue(asked) => {
-                    let value = self.entry_value(asked, function, frame, depth)?;
+                    let value = self.entry_value(asked, setting)?;
                     evaluation.resume_with_entry_value(Value::Generic(value))
                 }
                 EvaluationResult::RequiresRelocatedAddress(linked) => {
@@ -186,20 +218,16 @@ impl Dwarf {
             };
             state = next.map_err(damaged)?;
         }
-        evaluation.result().iter().map(|piece| part(piece, frame)).collect()
+        evaluation.result().iter().map(|piece| part(piece, &frame)).collect()
     }
 
     /// The one number that an expression computes.
     pub(super) fn number<'d>(
         &self,
         expression: Expression<Reader<'d>>,
-        encoding: gimli::Encoding,
-        function: Option<Function<'_, 'd>>,
-        frame: &Activation<'_>,
-        first: Option<u64>,
-        depth: u32,
+        setting: Setting<'_, 'd, '_>,
     ) -> Result<u64, String> {
-        let parts = self.evaluate(expression, encoding, function, frame, first, depth)?;
+        let parts = self.evaluate(expression, setting)?;
         match parts.as_slice() {
             [Evaluated { place: Place::Address(at), .. }] => Ok(at.0),
             [Evaluated { place: Place::Bytes(bytes), .. }] => Ok(little_endian(bytes)),
@@ -212,18 +240,13 @@ impl Dwarf {
         Ok(caller.ok_or("nothing describes how its frame is found")?.cfa)
     }
 
-    fn frame_base(
-        &self,
-        function: Option<Function<'_, '_>>,
-        frame: &Activation<'_>,
-        depth: u32,
-    ) -> Result<u64, String> {
+    fn frame_base(&self, setting: Setting<'_, '_, '_>) -> Result<u64, String> {
+        let Setting { function, frame, depth, .. } = setting;
         let function = function.ok_or("a frame's base outside of a function")?;
         let base = function.entry.attr_value(gimli::DW_AT_frame_base);
         let found = base.and_then(|base| self.expression_at(function, base, frame.at()));
         let expression = found.ok_or("its function has no frame base")?;
-        let encoding = function.unit.encoding();
-        self.number(expression, encoding, Some(function), frame, None, depth + 1)
+        self.number(expression, Setting::of(function, &frame).deeper(depth))
     }
 
     /// The expression that an attribute has for an address, directly or in a list.
@@ -251,10 +274,9 @@ impl Dwarf {
     fn entry_value<'d>(
         &self,
         asked: Expression<Reader<'d>>,
-        function: Option<Function<'_, 'd>>,
-        frame: &Activation<'_>,
-        depth: u32,
+        setting: Setting<'_, 'd, '_>,
     ) -> Result<u64, String> {
+        let Setting { function, frame, depth, .. } = setting;
         const UNKNOWN: &str = "what its caller passed is not known";
         let caller = frame.caller().ok_or(format!("{UNKNOWN}: there is no caller"))?;
         let none = || format!("{UNKNOWN}: no debug information of the caller");
@@ -270,7 +292,7 @@ impl Dwarf {
         let return_to = its.linked(caller.frame.pc);
         let value = its.argument(site, return_to, asked.0.slice(), called.as_deref());
         let value = value.ok_or("its caller does not say what it passed")?;
-        its.number(value, unit.encoding(), Some(site), &caller, None, depth + 1)
+        its.number(value, Setting::of(site, &caller).deeper(depth))
     }
 
     /// The expression for an argument (by the expression for where the ABI passes it) of the call
