@@ -1,11 +1,14 @@
 //! What a task asked of a lock function: the argument of a call on its stack.
 //!
 //! The function's own frame may still hold it, in a register or on the stack; if not, the caller's
-//! code says what it passed.
+//! code says what it passed. Where neither does, or only with memory that may have changed since, the
+//! debug information of the function may tell where its first parameter is.
 
 use super::scene::Scene;
 use super::stack::{Code, Stack};
 use super::{Confidence, Spot, Why, api};
+use crate::debuginfo::{Local, LocalPlace};
+use crate::memory::VirtualMemory;
 use crate::unwind::Register;
 use crate::unwind::flow::Value;
 
@@ -40,11 +43,77 @@ pub(super) fn argument(
     let task = scene.tasks.get(index)?;
     let stack = Stack::follow(code, task.at, scene.traces.get(index)?, innermost + count + 2);
     // From the outside in: inner helpers may have been given something else.
-    (innermost..innermost + count).rev().find_map(|frame| {
+    let frames = || (innermost..innermost + count).rev();
+    let by_code = frames().find_map(|frame| {
         let found = stack.concrete(frame, &Value::entry(Register::Rdi))?;
         let function = functions.get(frame)?;
         let says = format!("its frame #{frame} {function} was called with {:#x}", found.value);
         let why = Why::new(says).at(Spot::Frame { task: task.at, number: frame });
         Some(Asked { value: found.value, reread: found.reread, why })
-    })
+    });
+    if by_code.as_ref().is_some_and(|asked| !asked.reread) {
+        return by_code;
+    }
+    let by_debug_information = frames().find_map(|frame| {
+        let (name, value) = parameter(scene, index, frame)?;
+        let function = functions.get(frame)?;
+        let says = format!("in its frame #{frame} {function} the parameter {name} is {value:#x}");
+        let why = Why::new(says).at(Spot::Frame { task: task.at, number: frame });
+        Some(Asked { value, reread: false, why })
+    });
+    by_debug_information.or(by_code)
+}
+
+/// The first parameter of the function of a frame, where its debug information is at hand.
+fn parameter(scene: &Scene<'_>, index: usize, frame: usize) -> Option<(Box<str>, u64)> {
+    let session = scene.session;
+    let trace = scene.traces.get(index)?;
+    session.dwarf_of(trace.frames.get(frame)?.lookup_pc()).ok()?;
+    let trace = session.with_saved_registers(trace.clone());
+    first_parameter(session.memory(), &session.locals(&trace, frame).ok()?)
+}
+
+/// The first parameter of the outermost of the functions that variables are of: those further in are
+/// part of its code.
+fn first_parameter(memory: &dyn VirtualMemory, locals: &[Local]) -> Option<(Box<str>, u64)> {
+    let outermost = locals.iter().map(|local| local.position).max()?;
+    let first = locals.iter().find(|local| local.position == outermost && local.parameter)?;
+    let value = match &first.place {
+        LocalPlace::Address(at) => memory.read_u64(*at).ok()?,
+        LocalPlace::Bytes(bytes) => u64::from_le_bytes(*bytes.first_chunk()?),
+        LocalPlace::OptimizedOut | LocalPlace::Unreadable(_) => return None,
+    };
+    Some((first.name.clone(), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::debuginfo::TypeId;
+    use crate::dump::VirtAddr;
+    use crate::kernel::testing::Image;
+
+    fn local(name: &str, parameter: bool, position: usize, place: LocalPlace) -> Local {
+        let ty = TypeId { source: 0, index: 8 };
+        Local { name: name.into(), ty, parameter, position, place }
+    }
+
+    #[test]
+    fn the_first_parameter_is_that_of_the_function_and_not_of_those_inlined_in_it() {
+        let mut memory = Image::default();
+        memory.put_u64(0x1000, 0xffff_8880_0001_0000);
+        let here = LocalPlace::Address(VirtAddr(0x1000));
+        let locals = [
+            local("owner", true, 0, LocalPlace::Bytes(vec![1; 8])),
+            local("waiter", false, 1, LocalPlace::Bytes(vec![2; 8])),
+            local("lock", true, 1, here),
+            local("state", true, 1, LocalPlace::Bytes(vec![3; 8])),
+        ];
+        let found = first_parameter(&memory, &locals);
+        assert_eq!(found, Some(("lock".into(), 0xffff_8880_0001_0000)));
+        let lost = [local("lock", true, 0, LocalPlace::OptimizedOut), locals[3].clone()];
+        assert_eq!(first_parameter(&memory, &lost[..1]), None);
+        let short = [local("lock", true, 0, LocalPlace::Bytes(vec![1; 4]))];
+        assert_eq!(first_parameter(&memory, &short), None);
+    }
 }

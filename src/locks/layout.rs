@@ -132,3 +132,80 @@ pub(super) fn enumerator_value(ty: Type<'_>, name: &str) -> Option<i64> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::testing::TypeTable;
+
+    fn types() -> TypeTable {
+        TypeTable::new().with("list_head", 16, &[("next", 0, 8), ("prev", 8, 8)])
+    }
+
+    #[test]
+    fn a_lock_has_the_head_of_its_list_or_since_7_1_a_pointer_to_the_first_waiter() {
+        let waiter = [("list: list_head", 0, 0), ("task", 16, 8)];
+        let with = |member| {
+            let types = types()
+                .with("mutex_waiter", 64, &waiter)
+                .with("mutex", 32, &[("owner", 0, 8), (member, 16, 8)])
+                .types();
+            Queue::mutex(&types).unwrap()
+        };
+        assert_eq!(with("wait_list: list_head").head, Head::List(16));
+        let first = with("first_waiter");
+        assert_eq!((first.head, first.node, first.task), (Head::First(16), 0, 16));
+        // PREEMPT_RT
+        let types = types().with("mutex_waiter", 64, &waiter).with("mutex", 32, &[]).types();
+        let missing = Queue::mutex(&types).unwrap_err();
+        assert!(missing.to_string().contains("wait_list"), "{missing}");
+    }
+
+    #[test]
+    fn a_semaphores_waiters_and_those_of_rwsems_before_3_9_have_members_of_their_own() {
+        let types = types()
+            .with("semaphore_waiter", 32, &[("list: list_head", 0, 0), ("task", 16, 8)])
+            .with("semaphore", 24, &[("count", 4, 4), ("wait_list: list_head", 8, 0)])
+            .with(
+                "rwsem_waiter",
+                32,
+                &[("list: list_head", 0, 0), ("task", 16, 8), ("flags", 24, 4)],
+            )
+            .with("rw_semaphore", 32, &[("count", 0, 8), ("wait_list: list_head", 16, 0)])
+            .types();
+        let semaphore = Queue::semaphore(&types).unwrap();
+        assert_eq!((semaphore.head, semaphore.task), (Head::List(8), 16));
+        let rwsem = Queue::rwsem(&types).unwrap();
+        assert_eq!((rwsem.head, rwsem.reads), (Head::List(16), Some((24, 1))));
+    }
+
+    #[test]
+    fn a_completion_had_three_kinds_of_queues() {
+        let swait = types()
+            .with("swait_queue_head", 24, &[("lock", 0, 4), ("task_list: list_head", 8, 0)])
+            .with("swait_queue", 24, &[("task", 0, 8), ("task_list: list_head", 8, 0)])
+            .with("completion", 32, &[("done", 0, 4), ("wait: swait_queue_head", 8, 0)]);
+        let wait = types()
+            .with("wait_queue_head", 24, &[("lock", 0, 4), ("head: list_head", 8, 0)])
+            .with("wait_queue_entry", 40, &[("private", 8, 8), ("entry: list_head", 24, 0)])
+            .with("completion", 32, &[("done", 0, 4), ("wait: wait_queue_head", 8, 0)]);
+        let old = types()
+            .with("__wait_queue_head", 24, &[("lock", 0, 4), ("task_list: list_head", 8, 0)])
+            .with("__wait_queue", 40, &[("private", 8, 8), ("task_list: list_head", 24, 0)])
+            .with("completion", 32, &[("done", 0, 4), ("wait: __wait_queue_head", 8, 0)]);
+        let found = [swait, wait, old].map(|types| {
+            let queue = Queue::completion(&types.types()).unwrap();
+            assert_eq!(queue.head, Head::List(16));
+            (queue.waiter_ty, queue.node, queue.task)
+        });
+        let plain = (24, 8);
+        assert_eq!(
+            found,
+            [
+                ("swait_queue", 8, 0),
+                ("wait_queue_entry", plain.0, plain.1),
+                ("__wait_queue", plain.0, plain.1)
+            ]
+        );
+    }
+}

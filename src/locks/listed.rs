@@ -11,8 +11,9 @@ use super::layout::{Head, Queue};
 use super::records::Records;
 use super::ring::Ring;
 use super::scene::Scene;
+use super::stack::Code;
 use super::waiting::{Found, Queued, Untied};
-use super::{Confidence, LockKind, Mode, Spot, Why};
+use super::{Confidence, LockKind, Mode, Spot, Why, asked};
 use crate::dump::VirtAddr;
 use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
@@ -35,7 +36,11 @@ struct Sleeper {
 }
 
 /// Finds every lock on whose own list a task waits.
-pub(super) fn find(scene: &Scene<'_>, queues: &[Queue]) -> (Vec<Found>, Vec<Untied>) {
+pub(super) fn find(
+    scene: &Scene<'_>,
+    code: &Code<'_>,
+    queues: &[Queue],
+) -> (Vec<Found>, Vec<Untied>) {
     let sleepers: Vec<Sleeper> =
         (0..scene.tasks.len()).into_par_iter().filter_map(|task| sleeper(scene, task)).collect();
     let records = Records::probe(scene.session.types());
@@ -46,7 +51,7 @@ pub(super) fn find(scene: &Scene<'_>, queues: &[Queue]) -> (Vec<Found>, Vec<Unti
             continue;
         };
         let Err(why) = search.tie(sleeper, queue) else { continue };
-        if !search.tie_by_record(sleeper, &why) {
+        if !search.tie_otherwise(code, sleeper, &why) {
             untied.push(Untied { task: sleeper.task, why });
         }
     }
@@ -157,24 +162,45 @@ impl Search<'_, '_> {
         })
     }
 
-    /// Ties a sleeper to the lock that its own `task_struct` names, where the lock's list, for this
-    /// reason, does not lead there.
-    fn tie_by_record(&mut self, sleeper: &Sleeper, why_not: &str) -> bool {
+    /// Ties a sleeper to the lock that its own `task_struct` names, or that it called the function
+    /// with that it sleeps in, where for this reason the lock's list does not lead there.
+    fn tie_otherwise(&mut self, code: &Code<'_>, sleeper: &Sleeper, why_not: &str) -> bool {
         let scene = self.scene;
         let Some(task) = scene.tasks.get(sleeper.task) else { return false };
         let named = self.records.of(scene.session.memory(), task.at);
-        let Some(named) = named.filter(|named| named.kind == sleeper.kind) else { return false };
-        let key = (named.kind, named.at);
-        let lock = self.locks.entry(key).or_insert_with(|| Found::new(named.kind, named.at));
-        lock.doubts.push(format!("{} {why_not}", task.label()));
-        let (member, place) = named.member;
+        let named = named.filter(|named| named.kind == sleeper.kind).map(|named| {
+            let (member, place) = named.member;
+            let why = Why::new(format!("its {member} names this lock")).at(Spot::Word(place));
+            (named.at, named.mode, Confidence::Certain, why)
+        });
+        let asked = || {
+            let is = |name: &str| waits_for(name) == Some(sleeper.kind);
+            let asked = asked::argument(scene, code, sleeper.task, is)?;
+            let confidence = asked.confidence();
+            let mode = match sleeper.kind {
+                LockKind::Completion => Mode::None,
+                LockKind::Rwsem if sleeper.function.contains("read") => Mode::Read,
+                LockKind::Rwsem => Mode::Write,
+                _ => Mode::Excl,
+            };
+            (asked.value >> 47 != 0).then_some((
+                VirtAddr(asked.value),
+                mode,
+                confidence,
+                asked.why.and("and sleeps there"),
+            ))
+        };
+        let Some((at, mode, confidence, why)) = named.or_else(asked) else { return false };
+        let key = (sleeper.kind, at);
+        let lock = self.locks.entry(key).or_insert_with(|| Found::new(sleeper.kind, at));
+        lock.doubts.push(format!("{}: {why_not}", task.label()));
         lock.queue.push(Queued {
             task: sleeper.task,
-            mode: named.mode,
+            mode,
             position: None,
             spinning: false,
-            confidence: Confidence::Certain,
-            why: Why::new(format!("its {member} names this lock")).at(Spot::Word(place)),
+            confidence,
+            why,
         });
         true
     }

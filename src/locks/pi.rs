@@ -141,6 +141,8 @@ fn kind_of(functions: &[&str]) -> Option<(LockKind, Mode)> {
 fn writers(scene: &Scene<'_>, code: &Code<'_>, found: &mut HashMap<(LockKind, VirtAddr), Found>) {
     let tied: HashSet<usize> =
         found.values().flat_map(|lock| &lock.queue).map(|queued| queued.task).collect();
+    let base = scene.session.types().structure("rt_mutex_base");
+    let owner_in_base = base.and_then(|base| base.offset_of("owner")).ok();
     for (index, task) in scene.tasks.iter().enumerate() {
         if task.active || tied.contains(&index) {
             continue;
@@ -156,13 +158,24 @@ fn writers(scene: &Scene<'_>, code: &Code<'_>, found: &mut HashMap<(LockKind, Vi
         let Some(asked) = asked::argument(scene, code, index, is) else { continue };
         let at = VirtAddr(asked.value);
         let lock = found.entry((kind, at)).or_insert_with(|| Found::new(kind, at));
+        let mut confidence = asked.confidence();
+        let mut why = asked.why;
+        // No other writer can have the mutex inside meanwhile.
+        let inner = inside(scene.session.types(), kind).and_then(|offset| at.checked_add(offset));
+        let owner = inner.and_then(|inner| inner.checked_add(owner_in_base?));
+        if let Some(owner) = owner
+            && scene.session.memory().read_u64(owner).is_ok_and(|owner| owner & !1 == task.at.0)
+        {
+            confidence = Confidence::Certain;
+            why = why.then("the rt_mutex in it is this task's").at(Spot::Member(owner));
+        }
         lock.queue.push(Queued {
             task: index,
             mode: Mode::Write,
             position: Some(0),
             spinning: false,
-            confidence: asked.confidence(),
-            why: asked.why.then("it waits for the readers to leave"),
+            confidence,
+            why: why.then("it waits for the readers to leave"),
         });
     }
     for lock in found.values_mut() {

@@ -85,7 +85,7 @@ impl Waits {
 /// Looks everywhere.
 pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, queues: &[super::layout::Queue]) -> Waits {
     let mut waits = Waits::default();
-    (waits.found, waits.untied) = listed::find(scene, queues);
+    (waits.found, waits.untied) = listed::find(scene, code, queues);
     pi::find(scene, code, &mut waits);
     futex::find(scene, &mut waits);
     spinning::find(scene, code, &mut waits);
