@@ -18,6 +18,8 @@ pub(super) fn run(exec: &Exec) -> Result<(), Failure> {
     let session = source::open(&exec.source)?;
     let mut console = Console::new(&session);
     let mut failed = false;
+    // What was said already, so that nothing is said twice.
+    let mut told = String::new();
     if exec.json {
         let mut json = Json::new(output::stdout());
         json.array(|json| {
@@ -33,7 +35,10 @@ pub(super) fn run(exec: &Exec) -> Result<(), Failure> {
                     json.key("command")?.text(command)?;
                     match &answer {
                         Ok(answer) => write_answer(json, answer),
-                        Err(error) => json.key("error")?.text(&in_line(error)),
+                        Err(error) => {
+                            told.push_str(&in_line(error));
+                            json.key("error")?.text(&in_line(error))
+                        }
                     }
                 })?;
             }
@@ -61,6 +66,7 @@ pub(super) fn run(exec: &Exec) -> Result<(), Failure> {
                 }
                 Err(error) => {
                     failed = true;
+                    told.push_str(&in_line(&error));
                     out.flush()?;
                     output::message(&format!("{command}: {}", in_line(&error)));
                     point_at(command, &error);
@@ -68,6 +74,9 @@ pub(super) fn run(exec: &Exec) -> Result<(), Failure> {
             }
         }
         out.flush()?;
+    }
+    for note in session.file_notes().iter().filter(|note| !told.contains(*note)) {
+        output::message(note);
     }
     if failed { Err(Failure::Told) } else { Ok(()) }
 }

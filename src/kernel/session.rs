@@ -270,20 +270,26 @@ impl Session {
         self.dump.vmcoreinfo().get("SYNTHETIC")
     }
 
+    /// What is wrong with the files with debug information that were named or opened so far, each a
+    /// sentence.
+    #[must_use]
+    pub fn file_notes(&self) -> Vec<String> {
+        // One that was named and does not fit is told even where it was not needed.
+        let refused = self.options.vmlinux.as_ref().and_then(|_| self.vmlinux().err());
+        refused.map(|why| why.to_string()).into_iter().chain(self.files.notes()).collect()
+    }
+
     /// What could not be found or read so far, each a sentence, once.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
-        // A file that was named and does not fit is told even where it was not needed.
-        let refused = self.options.vmlinux.as_ref().and_then(|_| self.vmlinux().err());
-        let refused = refused.map(|unknown| unknown.to_string());
         let synthetic = self.synthetic().map(|what| format!("this dump is synthetic: {what}"));
         let sources = self.sources().notes.iter();
         let cpus = self.cpus.get().into_iter().flat_map(|cpus| &cpus.notes);
         let tasks = self.tasks.get().into_iter().flat_map(|tasks| &tasks.notes);
         let log = self.log.get().into_iter().flat_map(|log| &log.notes);
         let mut notes: Vec<String> = Vec::new();
-        let files = self.files.notes();
-        let first = synthetic.iter().chain(&refused).chain(&files);
+        let files = self.file_notes();
+        let first = synthetic.iter().chain(&files);
         for note in first.chain(sources).chain(cpus).chain(tasks).chain(log) {
             if !notes.contains(note) {
                 notes.push(note.clone());
