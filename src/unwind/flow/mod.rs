@@ -185,6 +185,9 @@ impl Function {
             {
                 leaders.insert(instruction.near_branch_target());
             }
+            if step::chooses(instruction) {
+                leaders.insert(instruction.next_ip());
+            }
         }
         Function { instructions, leaders, entry: entry.0 }
     }
@@ -306,6 +309,11 @@ impl Function {
                 return onward;
             }
             see(instruction, Moment::Before, &state);
+            if let Some(chosen) = step::chosen(instruction, &state) {
+                let next = instruction.next_ip();
+                onward.extend(chosen.into_iter().flatten().map(|state| (next, state)));
+                return onward;
+            }
             let goes_on = step::step(instruction, &mut state, effects);
             see(instruction, Moment::After, &state);
             if step::jumps(instruction) {
@@ -354,5 +362,7 @@ pub fn ends_in_call(code: &[u8], at: VirtAddr) -> bool {
     instruction.code() != Code::INVALID && instruction.next_ip() == end && step::calls(&instruction)
 }
 
+#[cfg(test)]
+mod shapes_tests;
 #[cfg(test)]
 mod tests;

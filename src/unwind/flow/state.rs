@@ -40,6 +40,28 @@ const MAYBE_GIVEN: usize = 8;
 const EARLIER: u8 = 0x80;
 /// At most this many things given back are remembered.
 const GIVEN: usize = 8;
+/// The least of the numbers that stand for errors (`-MAX_ERRNO`).
+pub(super) const ERRORS: i64 = -4095;
+/// Whether a value is known to stand for an error.
+pub(super) fn stands_for_error(value: &Value) -> bool {
+    match value.base {
+        Base::Error => value.offset == 0,
+        Base::Zero => is_error(value.offset),
+        _ => false,
+    }
+}
+
+/// Whether a number that a function returns, in 32 or 64 bits, stands for an error.
+fn is_error(number: i64) -> bool {
+    let narrow = u32::try_from(number).map(u32::cast_signed);
+    (ERRORS..0).contains(&narrow.map_or(number, i64::from))
+}
+
+/// Whether a number in 32 or 64 bits is negative, where both say the same.
+fn sign(number: i64) -> Option<bool> {
+    (is_error(number) || i32::try_from(number).is_ok()).then(|| is_error(number) || number < 0)
+}
+
 /// At most this many values are remembered not to be zero.
 const NONZERO: usize = 8;
 
@@ -59,6 +81,13 @@ impl Taken {
 
     fn is_same_thing(&self, other: &Taken) -> bool {
         self.class == other.class && self.argument.is_some() && self.argument == other.argument
+    }
+
+    /// Whether it lies in what the call at `ip` returned.
+    fn is_made_by(&self, ip: u64) -> bool {
+        let returned = Slot::Register(Register::Rax);
+        let made = Base::Made { ip, slot: returned };
+        self.argument.as_ref().is_some_and(|argument| argument.base == made)
     }
 
     /// Something of its class was given back that has another name, or none.
@@ -85,6 +114,9 @@ pub enum When {
     Zero,
     /// Anything but zero (`mutex_trylock`).
     NonZero,
+    /// Anything but a negative error number, which is what it returns otherwise: an object that it
+    /// took, or how many there are.
+    NoError,
     /// It depends on its second argument: anything but zero if that is not zero, else it does not
     /// matter (`__percpu_down_read`).
     Asked,
@@ -236,7 +268,7 @@ impl State {
     /// state before the call. `None` for what the callee made itself.
     pub(super) fn translate(&self, value: &Value) -> Option<Value> {
         match &value.base {
-            Base::Zero | Base::PerCpu => Some(value.clone()),
+            Base::Zero | Base::Error | Base::PerCpu => Some(value.clone()),
             Base::Entry(Register::Rsp) | Base::Made { .. } | Base::Joined { .. } => None,
             Base::Entry(register) => Some(self.register(*register)?.plus(value.offset)),
             Base::Loaded { ip, from } => {
@@ -361,6 +393,9 @@ impl State {
             if a == b {
                 return a.clone();
             }
+            if stands_for_error(a) && stands_for_error(b) {
+                return Value { base: Base::Error, offset: 0 };
+            }
             for (known_a, known_b, name) in &met {
                 let distance = a.offset.wrapping_sub(known_a.offset);
                 if known_a.base == a.base
@@ -453,6 +488,7 @@ impl State {
     pub(super) fn is_zero(&self, value: &Value) -> Option<bool> {
         match value.base {
             Base::Zero => Some(value.offset == 0),
+            Base::Error if value.offset == 0 => Some(false),
             _ => self.nonzero.contains(value).then_some(false),
         }
     }
@@ -486,6 +522,46 @@ impl State {
         Some(state)
     }
 
+    /// The state on a branch on which the tested value is a negative error number, or is not; `None`
+    /// where the value is known to be otherwise. `counted` says how far from the value itself that
+    /// is which the flags tell of.
+    pub(super) fn given_error(&self, error: bool, counted: i64) -> Option<State> {
+        let Some(value) = self.tested.as_ref().map(|tested| tested.plus(counted.wrapping_neg()))
+        else {
+            return Some(self.clone());
+        };
+        if stands_for_error(&value) && !error {
+            return None;
+        }
+        if value.base == Base::Zero && counted == 0 {
+            match sign(value.offset) {
+                Some(negative) if negative != error => return None,
+                _ => {}
+            }
+        }
+        let mut state = self.clone();
+        if let Base::Made { ip, slot: Slot::Register(Register::Rax) } = value.base
+            && value.offset == 0
+        {
+            state.taken.retain_mut(|taken| match taken.pending {
+                Some(When::Zero | When::NoError) if taken.call == ip => {
+                    taken.pending = None;
+                    !error
+                }
+                _ => true,
+            });
+        }
+        Some(state)
+    }
+
+    /// Whether the flags tell something of a call that may have taken something.
+    pub(super) fn asks_for_taken(&self) -> bool {
+        let Some(Base::Made { ip, .. }) = self.tested.as_ref().map(|tested| &tested.base) else {
+            return false;
+        };
+        self.taken.iter().any(|taken| taken.pending.is_some() && taken.call == *ip)
+    }
+
     /// What the call at `ip` returned has been compared with `-offset`, and found equal or not.
     fn returned(&mut self, ip: u64, offset: i64, equal: bool) {
         self.taken.retain_mut(|taken| match taken.pending {
@@ -498,8 +574,15 @@ impl State {
                     (-1, false) if when == When::NonZero => true,
                     (_, false) => return true,
                 };
+                // No error may be zero or not, but of an address it is not.
+                if when == When::NoError && !zero {
+                    return true;
+                }
                 taken.pending = None;
-                (when == When::Zero) == zero
+                match when {
+                    When::NoError => !taken.is_made_by(ip),
+                    when => (when == When::Zero) == zero,
+                }
             }
             _ => true,
         });

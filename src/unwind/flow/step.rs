@@ -1,6 +1,6 @@
 //! One instruction: what it does to the state.
 
-use super::state::{State, Taken, When};
+use super::state::{ERRORS, State, Taken, When};
 use super::value::{Base, Slot, Value};
 use super::{Effect, Effects, Of};
 use crate::dump::VirtAddr;
@@ -46,11 +46,64 @@ pub(super) fn branches(instruction: &Instruction, state: &State) -> (Option<Stat
         Mnemonic::Jmp => (Some(state.clone()), None),
         Mnemonic::Je => (state.given_that(true), state.given_that(false)),
         Mnemonic::Jne => (state.given_that(false), state.given_that(true)),
-        // "Negative" is not zero; "not negative" says nothing.
-        Mnemonic::Js => (state.given_that(false), Some(state.clone())),
-        Mnemonic::Jns => (Some(state.clone()), state.given_that(false)),
+        Mnemonic::Js | Mnemonic::Jl => (negative(state), state.given_error(false, 0)),
+        Mnemonic::Jns | Mnemonic::Jge => (state.given_error(false, 0), negative(state)),
+        // `IS_ERR`: above -4096, or not below -4095, taken as numbers without a sign.
+        Mnemonic::Ja => (state.given_error(true, 1 - ERRORS), state.given_error(false, 1 - ERRORS)),
+        Mnemonic::Jbe => {
+            (state.given_error(false, 1 - ERRORS), state.given_error(true, 1 - ERRORS))
+        }
+        Mnemonic::Jae => (state.given_error(true, -ERRORS), state.given_error(false, -ERRORS)),
+        Mnemonic::Jb => (state.given_error(false, -ERRORS), state.given_error(true, -ERRORS)),
         _ => (Some(state.clone()), Some(state.clone())),
     }
+}
+
+/// The state where a value that was tested is negative, which is not zero either.
+fn negative(state: &State) -> Option<State> {
+    state.given_error(true, 0)?.given_that(false)
+}
+
+/// Whether it puts one of two values somewhere, depending on a test.
+pub(super) fn chooses(instruction: &Instruction) -> bool {
+    matches!(
+        instruction.mnemonic(),
+        Mnemonic::Cmove | Mnemonic::Cmovne | Mnemonic::Cmovs | Mnemonic::Cmovns
+    ) || matches!(instruction.mnemonic(), Mnemonic::Sete | Mnemonic::Setne)
+}
+
+/// The states after an instruction that chooses, of the state before it, if what it chooses by is
+/// the result of a call that may have taken something: apart, so that it stays known which value
+/// goes with what was taken.
+pub(super) fn chosen(instruction: &Instruction, state: &State) -> Option<[Option<State>; 2]> {
+    if !chooses(instruction) || !state.asks_for_taken() {
+        return None;
+    }
+    let to = general_register(instruction.op0_register())?;
+    let with = |state: Option<State>, value: Option<Value>| {
+        let mut state = state?;
+        if let Some(value) = value {
+            state.set(to, value);
+        }
+        Some(state)
+    };
+    let number = |number| Some(Value::number(number));
+    let (yes, no) = match instruction.mnemonic() {
+        Mnemonic::Cmove | Mnemonic::Sete => (state.given_that(true), state.given_that(false)),
+        Mnemonic::Cmovne | Mnemonic::Setne => (state.given_that(false), state.given_that(true)),
+        Mnemonic::Cmovs => (negative(state), state.given_error(false, 0)),
+        _ => (state.given_error(false, 0), negative(state)),
+    };
+    if matches!(instruction.mnemonic(), Mnemonic::Sete | Mnemonic::Setne) {
+        return Some([with(yes, number(1)), with(no, number(0))]);
+    }
+    let made = || Value::made(instruction.ip(), Slot::Register(to));
+    let moved = |state: &State| {
+        let value = source(instruction, 1, state, Slot::Register(to));
+        value.filter(|it| !narrow_result(instruction.op0_register()) || is_small(it))
+    };
+    let moved = yes.as_ref().map(|state| moved(state).unwrap_or_else(made));
+    Some([with(yes, moved), with(no, None)])
 }
 
 /// Applies an instruction; whether execution goes on behind it.
@@ -345,7 +398,7 @@ fn narrow_result(register: Iced) -> bool {
 /// A number, or the result of a call.
 fn is_small(value: &Value) -> bool {
     match value.base {
-        Base::Zero => true,
+        Base::Zero | Base::Error => true,
         Base::Made { slot: Slot::Register(Register::Rax), .. } => value.offset == 0,
         _ => false,
     }

@@ -1,6 +1,6 @@
 //! What a call of a function comes to: which things it returns with, and which it gave back.
 
-use super::state::{State, Taken};
+use super::state::{State, Taken, stands_for_error};
 use super::value::{Base, Slot, Value};
 use super::{Effect, Effects, Function, Moment, NoEffects, Of, Summary, Take, When, step};
 use crate::dump::VirtAddr;
@@ -150,7 +150,7 @@ fn of(end: &State, taken: &Taken) -> Option<Of> {
 /// Whether the caller can know a value too.
 fn is_callers(value: &Value) -> bool {
     match &value.base {
-        Base::Zero | Base::PerCpu => true,
+        Base::Zero | Base::Error | Base::PerCpu => true,
         Base::Entry(register) => *register != Register::Rsp,
         Base::Loaded { from, .. } => is_callers(from),
         Base::Made { .. } | Base::Joined { .. } => false,
@@ -168,6 +168,13 @@ fn condition(ends: &[State], taken: &Taken, is_pointer: bool) -> (When, bool) {
     let mut always = true;
     let mut with = Vec::new();
     let mut without = Vec::new();
+    // Whether all that is returned without it are error numbers (or no address), and none with it.
+    let error = |end: &State| {
+        let returned = end.register(Register::Rax);
+        returned
+            .is_some_and(|it| stands_for_error(it) || is_pointer && end.is_zero(it) == Some(true))
+    };
+    let told_by_error = ends.iter().all(|end| error(end) != end.taken.iter().any(|it| same(&it)));
     for end in ends {
         let zero = end.register(Register::Rax).and_then(|value| end.is_zero(value));
         match end.taken.iter().find(same) {
@@ -199,6 +206,8 @@ fn condition(ends: &[State], taken: &Taken, is_pointer: bool) -> (When, bool) {
         (When::Zero, always)
     } else if all(&with, false) && all(&without, true) {
         (When::NonZero, always)
+    } else if told_by_error && !pending {
+        (When::NoError, always)
     } else {
         (When::Always, false)
     }

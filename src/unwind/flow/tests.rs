@@ -2,18 +2,21 @@ use super::*;
 use crate::unwind::Register;
 use iced_x86::code_asm::*;
 
-const ENTRY: u64 = 0xffff_ffff_8100_0000;
-const LOCK: u64 = ENTRY + 0x1000;
-const UNLOCK: u64 = ENTRY + 0x1010;
+pub(super) const ENTRY: u64 = 0xffff_ffff_8100_0000;
+pub(super) const LOCK: u64 = ENTRY + 0x1000;
+pub(super) const UNLOCK: u64 = ENTRY + 0x1010;
 const TRYLOCK: u64 = ENTRY + 0x1020;
-const LOCK_KILLABLE: u64 = ENTRY + 0x1030;
-const SLEEP: u64 = ENTRY + 0x1040;
+pub(super) const LOCK_KILLABLE: u64 = ENTRY + 0x1030;
+pub(super) const SLEEP: u64 = ENTRY + 0x1040;
 const DOWNGRADE: u64 = ENTRY + 0x1050;
 const HELPER: u64 = ENTRY + 0x1060;
-const THUNK: u64 = ENTRY + 0x1070;
-const CLASS: u16 = 7;
+pub(super) const THUNK: u64 = ENTRY + 0x1070;
+pub(super) const CLASS: u16 = 7;
 
-struct Locks;
+/// As `LOCK_KILLABLE`.
+pub(super) const LOCK_TRY_ZERO: u64 = ENTRY + 0x1080;
+
+pub(super) struct Locks;
 
 impl Effects for Locks {
     fn of_call(&self, target: VirtAddr) -> Effect {
@@ -21,7 +24,7 @@ impl Effects for Locks {
         match target.0 {
             LOCK => take(When::Always),
             TRYLOCK => take(When::NonZero),
-            LOCK_KILLABLE => take(When::Zero),
+            LOCK_KILLABLE | LOCK_TRY_ZERO => take(When::Zero),
             UNLOCK => Effect::Give { class: CLASS },
             DOWNGRADE => Effect::Turn { from: CLASS, to: CLASS + 1 },
             THUNK => Effect::Return,

@@ -18,6 +18,8 @@ pub enum Slot {
 pub enum Base {
     /// Nothing: it is a plain number.
     Zero,
+    /// A negative number that stands for an error; which one depends on the path.
+    Error,
     /// What a register held when the function was entered.
     Entry(Register),
     /// The per-CPU area of the CPU that runs the code (the base of `gs`).

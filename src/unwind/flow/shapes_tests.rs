@@ -1,0 +1,95 @@
+//! Machine code of the shapes in which drivers and file systems hold locks, as Debian's compilers made
+//! it of C. The calls, which the kernel's module loader fills in, lead to what is said of them.
+
+use super::tests::{CLASS, ENTRY, LOCK_KILLABLE, LOCK_TRY_ZERO, Locks, SLEEP, THUNK, UNLOCK};
+use super::*;
+use crate::unwind::Register;
+
+/// Code with the calls and jumps at these offsets led to these functions.
+fn linked(code: &str, calls: &[(u64, u64)]) -> Function {
+    let digits = code.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
+    let mut code: Vec<u8> = digits.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect();
+    // The call of `__fentry__` is a nop once the kernel has booted.
+    code[..5].copy_from_slice(&[0x0f, 0x1f, 0x44, 0, 0]);
+    for (at, target) in calls {
+        let place = usize::try_from(*at).unwrap() + 1;
+        let distance = i32::try_from(target.wrapping_sub(ENTRY + at + 5).cast_signed()).unwrap();
+        code[place..place + 4].copy_from_slice(&distance.to_le_bytes());
+    }
+    Function::decode(&code, VirtAddr(ENTRY))
+}
+
+/// What is known at the return address of the call of `SLEEP`.
+fn asleep(function: &Function, effects: &dyn Effects) -> Passage {
+    let to_sleep =
+        |it: &&iced_x86::Instruction| step::calls(it) && it.near_branch_target() == SLEEP;
+    let call = function.instructions().iter().find(to_sleep).unwrap();
+    function.at(VirtAddr(call.next_ip()), true, effects).unwrap()
+}
+
+/// A function whose calls of what lies at `SELF` are of one that comes to this.
+struct Calling(Summary);
+
+const GET: u64 = ENTRY + 0x1100;
+
+impl Effects for Calling {
+    fn of_call(&self, target: VirtAddr) -> Effect {
+        match target.0 {
+            GET => Effect::Several(Arc::new(self.0.clone())),
+            _ => Locks.of_call(target),
+        }
+    }
+}
+
+fn certain(passage: &Passage) -> Vec<bool> {
+    passage.before.taken.iter().map(Taken::certain).collect()
+}
+
+#[test]
+fn a_lock_is_held_where_its_result_is_not_negative() {
+    // int r = down_timeout(&o->sem, 1000); if (r < 0) return r; r = work(o, 3); up(&o->sem);
+    let code = "e80000000041544c8d6708bee8030000554889fd4c89e753e80000000089c385c078174889efbe03000000\
+                e8000000004c89e789c3e80000000089d85b5d415ce900000000";
+    let calls = [(0x18, LOCK_KILLABLE), (0x2b, SLEEP), (0x35, UNLOCK), (0x40, THUNK)];
+    let passage = asleep(&linked(code, &calls), &Locks);
+    assert_eq!(certain(&passage), [true]);
+}
+
+#[test]
+fn a_search_that_returns_a_locked_object_or_an_error_is_told_by_its_result() {
+    // list_for_each_entry(…) if (o->id == id) { if (down_killable(&o->sem)) return ERR_PTR(-EINTR);
+    // return o; } return ERR_PTR(-ENOENT);
+    let find = "e800000000488b050000000053483d000000007436488d5880eb13488b8380000000488d5880483d00000000\
+                741d48393b75e8488d7b08e80000000085c048c7c0fcffffff480f45d8eb0748c7c3feffffff4889d85b\
+                e900000000";
+    let find = linked(find, &[(55, LOCK_KILLABLE), (86, THUNK)]).summary(&Locks).unwrap();
+    let [take] = &find.takes[..] else { panic!("{find:?}") };
+    assert_eq!((&take.of, take.when, take.always), (&Of::Returned(8), When::NoError, true));
+    // o = find(id); if (IS_ERR(o)) return PTR_ERR(o); r = work(o, 4); up(&o->sem);
+    let code = "e8000000005553e8000000004889c389c5483d00f0ffff77184889c7be04000000e800000000488d7b0889c5\
+                e80000000089e85b5de900000000";
+    let calls = [(7, GET), (33, SLEEP), (44, UNLOCK), (53, THUNK)];
+    let passage = asleep(&linked(code, &calls), &Calling(find));
+    assert_eq!(certain(&passage), [true]);
+    let held = passage.before.taken[0].argument.as_ref().unwrap();
+    assert_eq!(*held, passage.after.register(Register::Rbx).unwrap().plus(8));
+}
+
+#[test]
+fn a_result_turned_into_its_opposite_is_followed() {
+    // return !down_trylock(&o->sem), which returns 0 when it took it
+    let code = "e8000000004883c708e80000000085c00f94c0e900000000";
+    let tried = linked(code, &[(9, LOCK_TRY_ZERO), (19, THUNK)]).summary(&Locks).unwrap();
+    assert_eq!((tried.takes[0].when, tried.takes[0].always), (When::NonZero, true));
+}
+
+#[test]
+fn a_helper_that_returns_a_number_or_an_error_took_it_where_there_is_none() {
+    // if (o->flags) return -EIO; r = down_interruptible(&o->sem); if (r) return -ERESTARTSYS;
+    // return ++o->users;
+    let code = "e8000000008b875001000085c07526534889fb488d7f08e80000000085c0751f8b834c01000083c00189834c\
+                0100005be900000000b8fbffffffe900000000b800feffff5be900000000";
+    let calls = [(23, LOCK_KILLABLE), (48, THUNK), (58, THUNK), (69, THUNK)];
+    let get = linked(code, &calls).summary(&Locks).unwrap();
+    assert_eq!((get.takes[0].when, get.takes[0].always), (When::NoError, true));
+}
