@@ -11,7 +11,7 @@
 //! either: then nothing on its stack tells.
 
 use super::scene::Scene;
-use super::stack::{Code, Stack};
+use super::stack::{Code, Place, Stack};
 use super::{LockKind, Mode, Spot, Why, api};
 use crate::dump::VirtAddr;
 use crate::unwind::FrameKind;
@@ -50,41 +50,37 @@ fn held_by(scene: &Scene<'_>, code: &Code<'_>, task: usize) -> Vec<Held> {
     };
     let (at, active) = (of.at, of.active);
     // Most functions take no lock: only those that do are worth following.
-    let taking: Vec<usize> = (0..trace.frames.len())
-        .filter(|&index| {
-            let Some(frame) = trace.frames.get(index) else { return false };
-            // A task that was switched off has passed its runqueue's lock on to the next one.
-            let name = scene.session.symbolize(frame.lookup_pc());
-            let name = name.map_or("", |found| found.symbol.name);
-            (active || !api::passes_lock_on(name))
-                && code.function(frame.lookup_pc()).is_some_and(|function| takes(code, &function))
-        })
-        .collect();
-    let Some(outermost) = taking.last() else { return Vec::new() };
+    let takes_at = |at| code.function(at).is_some_and(|function| takes(code, &function));
+    let outermost = (0..trace.frames.len()).rfind(|&index| {
+        let Some(frame) = trace.frames.get(index) else { return false };
+        may_hold(scene, frame.lookup_pc(), active) && takes_at(frame.lookup_pc())
+            || trace.frames.get(index + 1).is_some_and(|outer| {
+                code.jumps(frame, outer).iter().any(|jump| takes_at(jump.function))
+            })
+    });
+    let Some(outermost) = outermost else { return Vec::new() };
     // One frame more: it may know an argument that the outermost has lost.
     let stack = Stack::follow(code, at, trace, outermost + 2);
     let mut found = Vec::new();
     // What frames further in gave back for those further out.
     let mut given: Vec<(u16, Option<u64>)> = Vec::new();
-    let mut seen = 0;
-    for index in taking {
-        for inner in seen..index {
-            given.extend(given_in(&stack, inner));
-            // An interrupt does not release the locks of what it interrupted.
-            if trace.frames.get(inner + 1).is_some_and(|frame| frame.kind != FrameKind::Call) {
-                given.clear();
-            }
+    for place in stack.places(outermost) {
+        let frame = trace.frames.get(place.frame);
+        // An interrupt does not release the locks of what it interrupted.
+        if place.jump == 0 && frame.is_some_and(|frame| frame.kind != FrameKind::Call) {
+            given.clear();
         }
-        seen = index;
-        let Some(known) = stack.frame(index) else { continue };
-        for taken in &known.passage.before.taken {
-            // A loop may lead back to the call that the frame is in: it has not returned yet.
-            let pending = trace.frames.get(index).and_then(|frame| code.call_before(frame));
-            if pending == Some(taken.call) {
-                continue;
-            }
+        let Some(known) = stack.known(place) else { continue };
+        let looks = stack.entry(place).is_some_and(|entry| may_hold(scene, entry, active));
+        // A loop may lead back to the call that the frame is in: it has not returned yet.
+        let pending = match place.jump {
+            0 => frame.and_then(|frame| code.call_before(frame)),
+            _ => None,
+        };
+        let taken = known.passage.before.taken.iter();
+        for taken in taken.filter(|taken| looks && pending != Some(taken.call)) {
             let Some((kind, mode)) = api::of_class(taken.class) else { continue };
-            let lock = taken.argument.as_ref().and_then(|it| stack.concrete(index, it));
+            let lock = taken.argument.as_ref().and_then(|it| stack.concrete_at(place, it));
             let inner = || given.iter().filter(|(class, _)| *class == taken.class);
             let Some(lock) = lock else {
                 let sure =
@@ -97,7 +93,7 @@ fn held_by(scene: &Scene<'_>, code: &Code<'_>, task: usize) -> Vec<Held> {
             let mut doubtful = lock.reread || inner().any(|(_, at)| at.is_none());
             let mut released = inner().any(|(_, at)| *at == Some(lock.value));
             for other in &taken.maybe_given {
-                match stack.concrete(index, other) {
+                match stack.concrete_at(place, other) {
                     Some(other) if other.value == lock.value => released = true,
                     Some(other) if !other.reread => {}
                     _ => doubtful = true,
@@ -107,18 +103,28 @@ fn held_by(scene: &Scene<'_>, code: &Code<'_>, task: usize) -> Vec<Held> {
                 continue;
             }
             let sure = taken.certain() && !doubtful;
-            let why = words(scene, task, index, taken, sure, lock.reread);
+            let why = words(scene, task, place, taken, sure, lock.reread);
             found.push(Held { task, kind, mode, at: Some(VirtAddr(lock.value)), sure, why });
         }
+        given.extend(given_in(&stack, place));
     }
     found
 }
 
+/// Whether the locks that a function took are still those of its task: one that was switched off has
+/// passed its runqueue's lock on to the next one.
+fn may_hold(scene: &Scene<'_>, at: VirtAddr, active: bool) -> bool {
+    active || {
+        let name = scene.session.symbolize(at).map_or("", |found| found.symbol.name);
+        !api::passes_lock_on(name)
+    }
+}
+
 /// What the code of a frame gave back that it had not taken, up to the call that it is in: the class
 /// and the address, where that is known.
-fn given_in(stack: &Stack<'_, '_>, index: usize) -> Vec<(u16, Option<u64>)> {
-    let given = stack.frame(index).map(|known| known.passage.before.given()).unwrap_or_default();
-    let address = |value: &Value| stack.concrete(index, value).map(|found| found.value);
+fn given_in(stack: &Stack<'_, '_>, place: Place) -> Vec<(u16, Option<u64>)> {
+    let given = stack.known(place).map(|known| known.passage.before.given()).unwrap_or_default();
+    let address = |value: &Value| stack.concrete_at(place, value).map(|found| found.value);
     given.iter().map(|(class, value)| (*class, value.as_ref().and_then(address))).collect()
 }
 
@@ -135,18 +141,18 @@ fn takes(code: &Code<'_>, function: &Function) -> bool {
 fn words(
     scene: &Scene<'_>,
     task: usize,
-    index: usize,
+    place: Place,
     taken: &Taken,
     sure: bool,
     reread: bool,
 ) -> Why {
-    let frame = scene.traces.get(task).and_then(|trace| trace.frames.get(index));
-    let place = |at: VirtAddr| {
+    let frame = scene.traces.get(task).and_then(|trace| trace.frames.get(place.frame));
+    let named = |at: VirtAddr| {
         let found = scene.session.symbolize(at);
         found.map_or_else(|| at.to_string(), |found| found.to_string())
     };
-    let here = frame.map_or_else(String::new, |frame| place(frame.pc));
-    let call = place(VirtAddr(taken.call));
+    let here = frame.map_or_else(String::new, |frame| named(frame.pc));
+    let call = named(VirtAddr(taken.call));
     let name = scene.session.symbolize(taken.target).map(|found| found.symbol.name);
     let how = match name {
         _ if taken.target.0 == taken.call => {
@@ -164,7 +170,12 @@ fn words(
     } else {
         "on some paths, and may have released it since"
     };
-    let mut why = Why::new(format!("its frame #{index} {here}"));
+    let index = place.frame;
+    let who = match place.jump {
+        0 => format!("its frame #{index} {here}"),
+        _ => format!("what jumped to the function of its frame #{index} {here}"),
+    };
+    let mut why = Why::new(who);
     if let Some(task) = scene.tasks.get(task) {
         why = why.at(Spot::Frame { task: task.at, number: index });
     }

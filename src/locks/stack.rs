@@ -4,6 +4,10 @@
 //! frame ([`crate::unwind::flow`]), which tells where it saved its caller's rbx, rbp and r12 to
 //! r15; so frame by frame the registers become known, and with them the symbolic values that the
 //! code computed. A frame where code and unwind tables disagree about the stack is left out.
+//!
+//! A function whose last act is a call jumps there, and its frame is gone: the caller called another
+//! function than the one that the stack shows. Such functions are followed to that jump, and have a
+//! [`Place`] between the frames.
 
 use super::calls::{Cache, Calls};
 use crate::dump::VirtAddr;
@@ -16,6 +20,10 @@ use std::sync::Arc;
 const CALLEE_SAVED: [Register; 6] =
     [Register::Rbx, Register::Rbp, Register::R12, Register::R13, Register::R14, Register::R15];
 
+/// Registers in which a function is given its arguments.
+const PASSED: [Register; 6] =
+    [Register::Rdi, Register::Rsi, Register::Rdx, Register::Rcx, Register::R8, Register::R9];
+
 /// Values that lead to values are followed this deep.
 const DEEP: u32 = 6;
 
@@ -26,6 +34,18 @@ pub(super) struct Code<'s> {
     /// Where the per-CPU area keeps the current task.
     current: Option<VirtAddr>,
     passages: Cache<(VirtAddr, bool), Option<Arc<Passage>>>,
+    jumps: Cache<(VirtAddr, VirtAddr), Arc<[Jump]>>,
+}
+
+/// Functions jump to others that jump to others this often.
+const JUMPS: u32 = 3;
+
+/// A function that went on in another for good.
+#[derive(Clone)]
+pub(super) struct Jump {
+    /// Where it begins.
+    pub(super) function: VirtAddr,
+    passage: Arc<Passage>,
 }
 
 impl<'s> Code<'s> {
@@ -33,7 +53,13 @@ impl<'s> Code<'s> {
         // `current_task`, but from 6.2 to 6.14, where it was the first member of `pcpu_hot`.
         let symbols = session.symbols();
         let current = symbols.address("pcpu_hot").or_else(|| symbols.address("current_task"));
-        Code { session, calls: Calls::new(session), current, passages: Cache::new() }
+        Code {
+            session,
+            calls: Calls::new(session),
+            current,
+            passages: Cache::new(),
+            jumps: Cache::new(),
+        }
     }
 
     /// What a call of the function at `target` means.
@@ -52,6 +78,46 @@ impl<'s> Code<'s> {
             return None;
         }
         self.function(frame.lookup_pc())?.instruction_before(frame.pc)
+    }
+
+    /// The functions that a call in frame `outer` went through by jumps before it came to that of
+    /// `inner`, the last first.
+    pub(super) fn jumps(&self, inner: &Frame, outer: &Frame) -> Arc<[Jump]> {
+        let none = || Arc::new([]) as Arc<[Jump]>;
+        if outer.kind != FrameKind::Call {
+            return none();
+        }
+        let called = self.function(outer.lookup_pc()).and_then(|it| it.call_before(outer.pc));
+        let entry = self.session.symbols().bounds(inner.lookup_pc()).map(|(start, _)| start);
+        match called.zip(entry) {
+            Some((called, entry)) if called != entry => self.jumps.get((called, entry), || {
+                let mut found = Vec::new();
+                self.find_jumps(called, entry, JUMPS, &mut found);
+                found.into()
+            }),
+            _ => none(),
+        }
+    }
+
+    /// Whether the function that begins at `from` comes to `to` by at most `deep` jumps: those.
+    fn find_jumps(&self, from: VirtAddr, to: VirtAddr, deep: u32, found: &mut Vec<Jump>) -> bool {
+        let Some(deep) = deep.checked_sub(1) else { return false };
+        let Some(function) = self.function(from).filter(|it| it.begins_at(from)) else {
+            return false;
+        };
+        let mut next: Vec<VirtAddr> = function.tail_calls().collect();
+        next.sort_by_key(|target| (*target != to, *target));
+        next.dedup();
+        for target in next {
+            if target != to && !self.find_jumps(target, to, deep, found) {
+                continue;
+            }
+            let Some(state) = function.going_on(target, &self.calls) else { return false };
+            let passage = Arc::new(Passage { before: state.clone(), after: state });
+            found.push(Jump { function: from, passage });
+            return true;
+        }
+        false
     }
 
     /// What is known at a frame.
@@ -73,12 +139,23 @@ pub(super) struct Known {
     entry_sp: VirtAddr,
 }
 
+/// A frame of a trace, or a function that is between it and its caller without a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Place {
+    /// Index of the frame.
+    pub(super) frame: usize,
+    /// 0 for the frame's own function, 1 for the one that jumped there, and so on.
+    pub(super) jump: usize,
+}
+
 /// The frames of a trace, as far as they could be followed.
 pub(super) struct Stack<'c, 's> {
     code: &'c Code<'s>,
     /// Whose stack it is.
     task: VirtAddr,
     frames: Vec<Option<Known>>,
+    /// Of each frame the functions that jumped to its function, the last first.
+    jumped: Vec<Vec<(VirtAddr, Known)>>,
     /// Of each frame the address to look its function up by, and the program counter.
     pcs: Vec<(VirtAddr, VirtAddr)>,
 }
@@ -128,22 +205,93 @@ impl<'c, 's> Stack<'c, 's> {
         }
         let pcs =
             trace.frames.iter().take(depth).map(|frame| (frame.lookup_pc(), frame.pc)).collect();
-        Stack { code, task, frames, pcs }
+        let jumped = (0..frames.len())
+            .map(|index| {
+                let Some((inner, outer)) = trace.frames.get(index).zip(trace.frames.get(index + 1))
+                else {
+                    return Vec::new();
+                };
+                let Some(entry_sp) = outer.sp.checked_sub(8) else { return Vec::new() };
+                // What the caller's registers held, they held when the jump was made.
+                let kept = |register| {
+                    let caller: &Known = frames.get(index + 1)?.as_ref()?;
+                    caller.registers.get(register)
+                };
+                let known = |jump: &Jump| {
+                    let mut registers = Registers::default();
+                    for register in CALLEE_SAVED {
+                        registers.set(register, kept(register));
+                    }
+                    let passage = Arc::clone(&jump.passage);
+                    (jump.function, Known { passage, registers, entry_sp })
+                };
+                code.jumps(inner, outer).iter().map(known).collect()
+            })
+            .collect();
+        Stack { code, task, frames, jumped, pcs }
     }
 
-    /// What is known of a frame.
-    pub(super) fn frame(&self, index: usize) -> Option<&Known> {
-        self.frames.get(index)?.as_ref()
+    /// All places up to that of frame `last` and those that jumped to it, innermost first.
+    pub(super) fn places(&self, last: usize) -> impl Iterator<Item = Place> {
+        let jumps = |frame| self.jumped.get(frame).map_or(0, Vec::len);
+        (0..=last).flat_map(move |frame| (0..=jumps(frame)).map(move |jump| Place { frame, jump }))
+    }
+
+    /// What is known of a place.
+    pub(super) fn known(&self, place: Place) -> Option<&Known> {
+        match place.jump.checked_sub(1) {
+            None => self.frames.get(place.frame)?.as_ref(),
+            Some(jump) => self.jumped.get(place.frame)?.get(jump).map(|(_, known)| known),
+        }
+    }
+
+    /// Where the function of a place begins.
+    pub(super) fn entry(&self, place: Place) -> Option<VirtAddr> {
+        match place.jump.checked_sub(1) {
+            None => {
+                let (lookup_pc, _) = self.pcs.get(place.frame)?;
+                Some(self.code.session.symbols().bounds(*lookup_pc)?.0)
+            }
+            Some(jump) => self.jumped.get(place.frame)?.get(jump).map(|(entry, _)| *entry),
+        }
+    }
+
+    /// Who called the function of a place, if it called that very function, or jumped there.
+    fn caller(&self, place: Place) -> Option<Place> {
+        if place.jump < self.jumped.get(place.frame)?.len() {
+            return Some(Place { jump: place.jump + 1, ..place });
+        }
+        let caller = Place { frame: place.frame.checked_add(1)?, jump: 0 };
+        let (lookup_pc, pc) = self.pcs.get(caller.frame)?;
+        let target = self.code.function(*lookup_pc)?.call_before(*pc)?;
+        (Some(target) == self.entry(place)).then_some(caller)
+    }
+
+    /// Whom the function of a place called or jumped to.
+    fn callee(&self, place: Place) -> Option<Place> {
+        let callee = match place.jump.checked_sub(1) {
+            Some(jump) => Place { jump, ..place },
+            None => {
+                let frame = place.frame.checked_sub(1)?;
+                Place { frame, jump: self.jumped.get(frame)?.len() }
+            }
+        };
+        (self.caller(callee) == Some(place)).then_some(callee)
     }
 
     /// What a value of frame `index` is in figures, in the state before its call.
     pub(super) fn concrete(&self, index: usize, value: &Value) -> Option<Concrete> {
-        self.concrete_within(index, value, DEEP)
+        self.concrete_at(Place { frame: index, jump: 0 }, value)
     }
 
-    fn concrete_within(&self, index: usize, value: &Value, depth: u32) -> Option<Concrete> {
+    /// The same for any place.
+    pub(super) fn concrete_at(&self, place: Place, value: &Value) -> Option<Concrete> {
+        self.concrete_within(place, value, DEEP)
+    }
+
+    fn concrete_within(&self, place: Place, value: &Value, depth: u32) -> Option<Concrete> {
         let depth = depth.checked_sub(1)?;
-        let known = self.frame(index)?;
+        let known = self.known(place)?;
         let memory = self.code.session.memory();
         let sure = |value: u64| Concrete { value, reread: false };
         if value.base == Base::Zero {
@@ -152,30 +300,12 @@ impl<'c, 's> Stack<'c, 's> {
         if let Some(offset) = value.on_stack() {
             return known.entry_sp.0.checked_add_signed(offset).map(sure);
         }
-        let state = &known.passage.after;
-        // Whatever still holds something counted from the same base tells it.
-        for register in Register::ALL {
-            let (Some(holds), Some(figure)) =
-                (state.register(register), known.registers.get(register))
-            else {
-                continue;
-            };
-            if holds.base == value.base {
-                return Some(sure(distance(figure, holds, value)));
-            }
-        }
-        for (offset, holds) in state.stack() {
-            if holds.base != value.base {
-                continue;
-            }
-            let at = VirtAddr(known.entry_sp.0.checked_add_signed(offset)?);
-            if let Ok(figure) = memory.read_u64(at) {
-                return Some(sure(distance(figure, holds, value)));
-            }
+        if let Some(figure) = self.held(place, value).or_else(|| self.passed_on(place, value)) {
+            return Some(sure(figure));
         }
         match &value.base {
             Base::Entry(register) => {
-                let found = self.argument(index, *register, depth)?;
+                let found = self.argument(place, *register, depth)?;
                 let value = found.value.wrapping_add_signed(value.offset);
                 Some(Concrete { value, ..found })
             }
@@ -183,7 +313,7 @@ impl<'c, 's> Stack<'c, 's> {
                 Some(sure(self.task.0.wrapping_add_signed(value.offset)))
             }
             Base::Loaded { from, .. } => {
-                let from = self.concrete_within(index, from, depth)?;
+                let from = self.concrete_within(place, from, depth)?;
                 let figure = memory.read_u64(VirtAddr(from.value)).ok()?;
                 Some(Concrete { value: figure.wrapping_add_signed(value.offset), reread: true })
             }
@@ -197,17 +327,46 @@ impl<'c, 's> Stack<'c, 's> {
         from.base == Base::PerCpu && Some(from.offset) == at
     }
 
-    /// What `register` held when the function of frame `index` was called: its caller says, if it
-    /// called that very function and not one that went on to it.
-    fn argument(&self, index: usize, register: Register, depth: u32) -> Option<Concrete> {
-        let caller = index.checked_add(1)?;
-        let (callee, caller_pc) = (self.pcs.get(index)?, self.pcs.get(caller)?);
-        let (entry, _) = self.code.session.symbols().bounds(callee.0)?;
-        let target = self.code.function(caller_pc.0)?.call_before(caller_pc.1)?;
-        if target != entry {
-            return None;
+    /// What a value is by whatever still holds something counted from the same base.
+    fn held(&self, place: Place, value: &Value) -> Option<u64> {
+        let known = self.known(place)?;
+        let state = &known.passage.after;
+        for register in Register::ALL {
+            let (Some(holds), Some(figure)) =
+                (state.register(register), known.registers.get(register))
+            else {
+                continue;
+            };
+            if holds.base == value.base {
+                return Some(distance(figure, holds, value));
+            }
         }
-        let value = self.frame(caller)?.passage.before.register(register)?.clone();
+        for (offset, holds) in state.stack() {
+            if holds.base != value.base {
+                continue;
+            }
+            let at = VirtAddr(known.entry_sp.0.checked_add_signed(offset)?);
+            if let Ok(figure) = self.code.session.memory().read_u64(at) {
+                return Some(distance(figure, holds, value));
+            }
+        }
+        None
+    }
+
+    /// What a value is by what the function was given that this one called, and has kept.
+    fn passed_on(&self, place: Place, value: &Value) -> Option<u64> {
+        let callee = self.callee(place)?;
+        let before = &self.known(place)?.passage.before;
+        PASSED.into_iter().find_map(|register| {
+            let passed = before.register(register).filter(|it| it.base == value.base)?;
+            Some(distance(self.held(callee, &Value::entry(register))?, passed, value))
+        })
+    }
+
+    /// What `register` held when the function of a place was entered: its caller says.
+    fn argument(&self, place: Place, register: Register, depth: u32) -> Option<Concrete> {
+        let caller = self.caller(place)?;
+        let value = self.known(caller)?.passage.before.register(register)?.clone();
         self.concrete_within(caller, &value, depth)
     }
 }

@@ -198,6 +198,12 @@ impl Function {
         &self.instructions
     }
 
+    /// Whether `at` is its first instruction.
+    #[must_use]
+    pub fn begins_at(&self, at: VirtAddr) -> bool {
+        self.entry == at.0
+    }
+
     /// The functions that it calls directly.
     pub fn calls(&self) -> impl Iterator<Item = VirtAddr> {
         self.instructions

@@ -1,7 +1,9 @@
 //! Machine code of the shapes in which drivers and file systems hold locks, as Debian's compilers made
 //! it of C. The calls, which the kernel's module loader fills in, lead to what is said of them.
 
-use super::tests::{CLASS, ENTRY, LOCK_KILLABLE, LOCK_TRY_ZERO, Locks, SLEEP, THUNK, UNLOCK};
+use super::tests::{
+    ENTRY, LOCK as LOCK_ALWAYS, LOCK_KILLABLE, LOCK_TRY_ZERO, Locks, SLEEP, THUNK, UNLOCK,
+};
 use super::*;
 use crate::unwind::Register;
 
@@ -92,4 +94,19 @@ fn a_helper_that_returns_a_number_or_an_error_took_it_where_there_is_none() {
     let calls = [(23, LOCK_KILLABLE), (48, THUNK), (58, THUNK), (69, THUNK)];
     let get = linked(code, &calls).summary(&Locks).unwrap();
     assert_eq!((get.takes[0].when, get.takes[0].always), (When::NoError, true));
+}
+
+#[test]
+fn what_was_taken_before_going_on_in_another_function_is_known_there() {
+    // down(&o->sem); o->users++; return rest(o);
+    let code = "e800000000534889fb488d7f08e80000000083834c010000014889df5be900000000";
+    let function = linked(code, &[(13, LOCK_ALWAYS), (29, SLEEP)]);
+    let state = function.going_on(VirtAddr(SLEEP), &Locks).unwrap();
+    let [taken] = &state.taken[..] else { panic!("{:?}", state.taken) };
+    assert!(taken.certain());
+    assert_eq!(taken.argument, Some(Value::entry(Register::Rdi).plus(8)));
+    assert_eq!(state.register(Register::Rdi), Some(&Value::entry(Register::Rdi)));
+    assert_eq!(state.register(Register::Rbx), Some(&Value::entry(Register::Rbx)));
+    assert_eq!(state.stack().count(), 0, "its frame is gone");
+    assert!(function.going_on(VirtAddr(UNLOCK), &Locks).is_none());
 }

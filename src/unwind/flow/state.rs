@@ -191,6 +191,12 @@ impl State {
         self.stack.insert(offset, value);
     }
 
+    /// The same when the function's own part of the stack has been left.
+    pub(super) fn unwound(mut self) -> State {
+        self.stack.retain(|offset, _| *offset >= 0);
+        self
+    }
+
     /// `size` bytes of the stack were overwritten with something unknown.
     pub(super) fn forget_stack(&mut self, offset: i64, size: i64) {
         let gone: Vec<i64> = self

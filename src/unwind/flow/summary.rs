@@ -77,6 +77,30 @@ impl Function {
         Some(ends)
     }
 
+    /// What is known where it goes on in the function at `target` for good: nothing of its own is on
+    /// the stack any more. `None` where no path that can be followed leads there.
+    #[must_use]
+    pub fn going_on(&self, target: VirtAddr, effects: &dyn Effects) -> Option<State> {
+        let mut found: Option<State> = None;
+        for (leader, variants) in self.settle(effects)? {
+            for state in variants {
+                self.run(leader, state, effects, &mut |instruction, moment, state| {
+                    if moment == Moment::Before
+                        && self.leaves(instruction)
+                        && instruction.near_branch_target() == target.0
+                    {
+                        let known = found.take();
+                        found = Some(match known {
+                            None => state.clone(),
+                            Some(known) => known.join(state, self.entry),
+                        });
+                    }
+                });
+            }
+        }
+        found.map(State::unwound)
+    }
+
     /// Whether an instruction goes on in another function for good.
     fn leaves(&self, instruction: &Instruction) -> bool {
         instruction.flow_control() == FlowControl::UnconditionalBranch
