@@ -137,6 +137,35 @@ fn the_report_names_the_deadlocks_and_who_holds_the_rest_up() {
     assert_eq!(mmap_lock["kind"], "rwsem");
     assert_eq!(mmap_lock["holders"][0]["pid"], 142);
     assert_eq!(mmap_lock["waiters"].as_array().unwrap().len(), 6);
+    // The sentence is made of pieces that say where to look.
+    let holder = &mmap_lock["holders"][0];
+    let evidence = holder["evidence"].as_array().unwrap();
+    let why = holder["why"].as_str().unwrap();
+    assert!(evidence.iter().all(|piece| why.contains(piece["says"].as_str().unwrap())), "{why}");
+    assert_eq!((&evidence[0]["place"], &evidence[0]["task"]), (&"frame".into(), &holder["task"]));
+    assert_eq!(evidence[1]["place"], "code");
+    let waiter = &mmap_lock["waiters"][0]["evidence"][0];
+    assert_eq!(waiter["place"], "object");
+    assert_eq!(waiter["type"], "rwsem_waiter");
+    // Where nothing names a holder it is said where it can be, and what would decide it.
+    assert!(mmap_lock["undecided"].is_null());
+    let named = |name: &str| locks.iter().find(|lock| lock["symbol"] == name).expect("a lock");
+    let case = &named("hu_rwsem_r")["undecided"]["cases"][0];
+    assert_eq!(
+        (&case["place"], &case["pids"][0]),
+        (&"in uninterruptible sleep".into(), &127.into())
+    );
+    let semaphore = &named("hu_sem")["undecided"];
+    assert_eq!(semaphore["cases"][0]["place"], "exited");
+    assert!(semaphore["wanted"][0].as_str().unwrap().contains("CONFIG_DETECT_HUNG_TASK_BLOCKER"));
+    assert!(named("hu_never")["undecided"].is_null(), "a completion has no holder");
+
+    // The first sentence is the cause, and what is no deadlock is not called one.
+    let verdict = report["verdict"].as_str().unwrap();
+    assert!(verdict.starts_with("Deadlock of 2 tasks: abba-1[111] waits for"), "{verdict}");
+    let behind =
+        "mm-holder[142] spins for it and holds mmap_lock of mm-main[140], for which 6 wait.";
+    assert!(verdict.contains(behind), "{verdict}");
 
     let text = printed(&["report", "--demo"]);
     assert!(text.contains("Deadlock 3 of 3"), "{text}");

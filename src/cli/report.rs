@@ -6,7 +6,8 @@ use super::output::{self, Failure, Style};
 use super::source;
 use crate::kernel::Session;
 use crate::locks::{
-    self, Confidence, Cycle, Holder, Lock, LockGraph, Spot, StateValue, TaskRef, Waiter, Why,
+    self, Confidence, Cycle, Holder, Lock, LockGraph, Spot, StateValue, TaskRef, Undecided, Waiter,
+    Why,
 };
 use crate::present::span;
 use std::io::{self, Write};
@@ -119,7 +120,21 @@ fn write_lock<W: Write>(json: &mut Json<W>, lock: &Lock) -> io::Result<()> {
         json.key("readers")?.maybe(lock.readers, |json, n| json.plain(n))?;
         json.key("holders")?.list(&lock.holders, write_holder)?;
         json.key("waiters")?.list(&lock.waiters, write_waiter)?;
+        json.key("undecided")?.maybe(lock.undecided.as_ref(), write_undecided_json)?;
         json.key("doubts")?.list(&lock.doubts, |json, doubt| json.text(doubt))
+    })
+}
+
+fn write_undecided_json<W: Write>(json: &mut Json<W>, undecided: &Undecided) -> io::Result<()> {
+    json.object(|json| {
+        json.key("cases")?.list(&undecided.cases, |json, case| {
+            json.object(|json| {
+                json.key("place")?.text(case.place)?;
+                json.key("pids")?.list(&case.tasks, |json, task| json.plain(task.pid))?;
+                json.key("says")?.text(&case.says)
+            })
+        })?;
+        json.key("wanted")?.list(&undecided.wanted, |json, wanted| json.text(wanted))
     })
 }
 
@@ -289,7 +304,10 @@ fn write_lock_text(out: &mut impl Write, lock: &Lock, style: Style) -> io::Resul
         writeln!(
             out,
             "    {} {} ({}) {}",
-            style.bad("held by"),
+            style.bad(match holder.confidence {
+                Confidence::Possible => "perhaps held by",
+                _ => "held by",
+            }),
             label(&holder.task),
             holder.mode.name(),
             style.faint(&format!("{}{}", sure(holder.confidence), holder.why)),
@@ -301,10 +319,14 @@ fn write_lock_text(out: &mut impl Write, lock: &Lock, style: Style) -> io::Resul
             let more = if known == 0 { "" } else { " more" };
             writeln!(out, "    {}{more} readers whose names are not known", readers - known)?;
         }
-        None if known == 0 && lock.kind != locks::LockKind::Completion => {
+        _ if lock.orphaned => writeln!(out, "    the task that took it has exited")?,
+        None if known == 0 && !lock.kind.is_condition() => {
             writeln!(out, "    who holds it is not known")?;
         }
         _ => {}
+    }
+    if let Some(undecided) = &lock.undecided {
+        write_undecided(out, undecided)?;
     }
     for waiter in lock.waiters.iter().take(NAMED) {
         let position = waiter.position.map_or("  ".to_owned(), |n| format!("{n}."));
@@ -328,6 +350,18 @@ fn write_lock_text(out: &mut impl Write, lock: &Lock, style: Style) -> io::Resul
     }
     for doubt in &lock.doubts {
         writeln!(out, "    ? {doubt}")?;
+    }
+    Ok(())
+}
+
+/// Where a holder that nothing names can be, and what would decide it.
+fn write_undecided(out: &mut impl Write, undecided: &Undecided) -> io::Result<()> {
+    let cases = undecided.cases.iter().map(|case| (case.place, case.says.clone()));
+    let wanted = Some(undecided.wanted_in_words()).filter(|wanted| !wanted.is_empty());
+    for (lead, says) in cases.chain(wanted.map(|wanted| ("to decide it", wanted))) {
+        for (index, line) in wrap(&format!("{lead}: {says}"), 88).into_iter().enumerate() {
+            writeln!(out, "      {}{line}", if index == 0 { "- " } else { "  " })?;
+        }
     }
     Ok(())
 }
@@ -449,6 +483,7 @@ mod tests {
             doubts: Vec::new(),
             readers: None,
             orphaned: false,
+            undecided: None,
             blocks: 2,
         }
     }

@@ -7,13 +7,15 @@ use super::layout::Queue;
 use super::name::Names;
 use super::scene::Scene;
 use super::stack::Code;
+use super::undecided::Cpus;
 use super::waiting::{self, Found, Untied};
 use super::{
     Blocked, Confidence, Holder, Lock, LockGraph, LockKind, Root, TaskRef, Waiter, chain, doing,
-    elimination, evidence, pi, statics, verdict,
+    elimination, evidence, pi, statics, undecided, verdict,
 };
+use crate::dump::VirtAddr;
 use crate::kernel::{Progress, Session, Task};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Finds every lock that somebody waits for, who holds it, and what follows.
 #[must_use]
@@ -48,12 +50,20 @@ pub fn analyse_watched(session: &Session, progress: &Progress) -> Option<LockGra
     let mut locks: Vec<Lock> =
         waits.found.iter().map(|found| lock(&scene, &names, found)).collect();
     locks.extend(without_waiters(&scene, &names, &queues, &waits.found));
-    add_evidence(&scene, &code, &mut locks);
+    let cpus = add_evidence(&scene, &code, &mut locks);
     let edges = Edges::of(&locks);
     graph::count_blocked(&mut locks, &edges);
     locks.sort_by_key(|lock| (lock.is_idle(), std::cmp::Reverse(lock.blocks), lock.at));
     graph.locks = locks;
     let edges = Edges::of(&graph.locks);
+    let undecided: Vec<_> = graph
+        .locks
+        .iter()
+        .map(|lock| undecided::of(&scene, &graph.locks, &edges, lock, cpus.get(&lock.at)))
+        .collect();
+    for (lock, undecided) in graph.locks.iter_mut().zip(undecided) {
+        lock.undecided = undecided;
+    }
     graph.cycles = graph::cycles(&graph.locks, &edges);
     let messages = session.log().records.iter().map(|record| &*record.text);
     let complaints = Complaints::of(messages);
@@ -154,6 +164,7 @@ fn lock(scene: &Scene<'_>, names: &Names<'_>, found: &Found) -> Lock {
         waiters,
         readers,
         orphaned,
+        undecided: None,
         doubts,
         blocks: 0,
     }
@@ -224,9 +235,9 @@ fn without_waiters(
 }
 
 /// Adds the holders that only their stacks show, where a lock does not record its own.
-fn add_evidence(scene: &Scene<'_>, code: &Code<'_>, locks: &mut [Lock]) {
+fn add_evidence(scene: &Scene<'_>, code: &Code<'_>, locks: &mut [Lock]) -> HashMap<VirtAddr, Cpus> {
     if !locks.iter().any(wants_evidence) {
-        return;
+        return HashMap::new();
     }
     let held = evidence::held(scene, code);
     for lock in locks.iter_mut().filter(|lock| wants_evidence(lock)) {
@@ -279,9 +290,10 @@ fn add_evidence(scene: &Scene<'_>, code: &Code<'_>, locks: &mut [Lock]) {
         .filter(|waiter| waiter.spinning)
         .map(|waiter| waiter.task.at)
         .collect();
-    for lock in locks {
-        elimination::add(scene, lock, &spinning, &held);
-    }
+    locks
+        .iter_mut()
+        .filter_map(|lock| Some((lock.at, elimination::add(scene, lock, &spinning, &held)?)))
+        .collect()
 }
 
 /// Whether a lock can be held and does not say for sure by whom.
@@ -320,25 +332,29 @@ fn others(scene: &Scene<'_>, locks: &[Lock], untied: &[Untied]) -> Vec<Blocked> 
 fn note_unheld(graph: &mut LockGraph) {
     let mut notes = Vec::new();
     for lock in &graph.locks {
-        let sure = lock.holders.iter().any(|holder| holder.confidence != Confidence::Possible);
-        if sure || lock.kind.is_condition() || lock.waiters.is_empty() {
-            continue;
-        }
+        let Some(undecided) = &lock.undecided else { continue };
         let keeps = match lock.kind {
-            _ if lock.orphaned => "the task that held it has exited",
             LockKind::Semaphore => "a semaphore does not record who took its permits",
             LockKind::PercpuRwsem if lock.readers.is_none() => {
                 "it records its writer only while that waits for readers to leave"
             }
             LockKind::Rwsem | LockKind::PercpuRwsem => "it does not record its readers",
-            LockKind::Rwlock | LockKind::Spinlock => "it records no owner, and no CPU stands out",
+            LockKind::Rwlock | LockKind::Spinlock => "it records no owner",
             LockKind::Folio => "a folio's lock bit records no owner",
-            LockKind::Futex => "only user space knows its owner",
             _ => "its owner field names no live task",
         };
         let at = lock.at.to_string();
         let place = if lock.name.contains(&at) { String::new() } else { format!(" {at}") };
-        notes.push(format!("{}{place}: holder unknown: {keeps}", lock.name));
+        let wanted = match undecided.wanted_in_words() {
+            wanted if wanted.is_empty() => "nothing in a dump would tell".to_owned(),
+            wanted => format!("to decide it: {wanted}"),
+        };
+        notes.push(format!("{}{place}: holder unknown: {keeps}; {wanted}", lock.name));
+    }
+    let idle = graph.locks.iter().filter(|lock| lock.is_idle()).count();
+    if idle > 0 {
+        let futexes = if idle == 1 { "1 futex".to_owned() } else { format!("{idle} futexes") };
+        notes.push(format!("holder of {futexes} unknown: only user space knows its owner"));
     }
     graph.notes.extend(notes);
 }

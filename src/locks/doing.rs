@@ -47,7 +47,7 @@ pub(super) fn describe(
 }
 
 /// The same without what the log says.
-fn alone(scene: &Scene<'_>, locks: &[Lock], edges: &Edges, at: VirtAddr) -> String {
+pub(super) fn alone(scene: &Scene<'_>, locks: &[Lock], edges: &Edges, at: VirtAddr) -> String {
     let Some(index) = scene.index_of(at) else { return "not a live task".to_owned() };
     if let Some(lock) = edges.waits.get(&at).and_then(|&lock| locks.get(lock)) {
         let waiter = lock.waiters.iter().find(|waiter| waiter.task.at == at);
@@ -70,13 +70,13 @@ fn alone(scene: &Scene<'_>, locks: &[Lock], edges: &Edges, at: VirtAddr) -> Stri
         return format!("runs on {cpu} in {}{during}", calls(own, 3));
     }
     match task.state {
-        Ok(State::Running) => "runnable, and not on any CPU".to_owned(),
+        Ok(State::Running) => "is runnable, and not on any CPU".to_owned(),
         _ => sleeping_in(scene, index),
     }
 }
 
 /// The frame at which a running task's own code was interrupted; 0 when it was not.
-fn interrupted_at(scene: &Scene<'_>, index: usize) -> usize {
+pub(super) fn interrupted_at(scene: &Scene<'_>, index: usize) -> usize {
     let frames = scene.traces.get(index).map(|trace| trace.frames.as_slice()).unwrap_or_default();
     frames
         .iter()

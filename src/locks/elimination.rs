@@ -10,23 +10,30 @@
 
 use super::evidence::Held;
 use super::scene::Scene;
-use super::{Confidence, Holder, Lock, LockKind, Mode, Spot, Why};
+use super::undecided::Cpus;
+use super::{Confidence, Holder, Lock, LockKind, Mode, Spot, Why, api, doing};
 use crate::dump::VirtAddr;
 use crate::kernel::Task;
-use crate::unwind::{FrameKind, Trace};
+use crate::unwind::{FrameKind, Register, Trace};
 use std::collections::{BTreeMap, HashSet};
 
 /// `PREEMPT_MASK`: how many times preemption is disabled; above it are interrupts.
 const PREEMPT_MASK: u32 = 0xff;
 
-/// Adds the holders of a spinlock or rwlock that elimination leaves.
-pub(super) fn add(scene: &Scene<'_>, lock: &mut Lock, spinning: &HashSet<VirtAddr>, held: &[Held]) {
+/// Adds the holders of a spinlock or rwlock that elimination leaves, and says of the other CPUs why
+/// they do not hold it; `None` for a lock that this is nothing for.
+pub(super) fn add(
+    scene: &Scene<'_>,
+    lock: &mut Lock,
+    spinning: &HashSet<VirtAddr>,
+    held: &[Held],
+) -> Option<Cpus> {
     if !matches!(lock.kind, LockKind::Spinlock | LockKind::Rwlock)
         || lock.waiters.is_empty()
         || lock.readers == Some(0)
         || lock.holders.iter().any(|holder| holder.confidence != Confidence::Possible)
     {
-        return;
+        return None;
     }
     let waiters: HashSet<VirtAddr> = lock.waiters.iter().map(|waiter| waiter.task.at).collect();
     let counted = |at: &VirtAddr| {
@@ -62,6 +69,8 @@ pub(super) fn add(scene: &Scene<'_>, lock: &mut Lock, spinning: &HashSet<VirtAdd
             struck.push((cpu, by.to_owned()));
         } else if !counts && task.pid == 0 {
             struck.push((cpu, "is idle".to_owned()));
+        } else if panicked_over_a_hung_task(&scene.functions(index)) {
+            struck.push((cpu, "panicked over a hung task, in code that takes none".to_owned()));
         } else {
             left.push((task, cpu, spare));
         }
@@ -85,26 +94,63 @@ pub(super) fn add(scene: &Scene<'_>, lock: &mut Lock, spinning: &HashSet<VirtAdd
     };
     let confidence =
         if left.len() == 1 && counts { Confidence::Likely } else { Confidence::Possible };
+    let struck = struck_out(&struck);
     for (task, cpu, spare) in left {
-        let count = match spare {
-            Some(spare) if counts => format!(
-                "has preemption disabled {spare} time(s) more than its waiting and the locks in its code explain"
-            ),
-            _ => "is in the kernel".to_owned(),
+        let why = match (spare, preempt_count_at(scene, task)) {
+            (Some(spare), Some(at)) if counts => {
+                let count = format!(
+                    "it runs on CPU {cpu} and has preemption disabled {spare} time(s) more than its \
+                     waiting and the locks in its code explain"
+                );
+                Why::new(count).at(Spot::Word(at))
+            }
+            _ => Why::new(format!("it runs on CPU {cpu} and is in the kernel")),
+        };
+        let why = match in_register(scene, task.at, lock.at) {
+            Some((register, number)) => why
+                .then(format!(
+                    "{} of its frame #{number} holds the lock's address",
+                    register.name()
+                ))
+                .at(Spot::Frame { task: task.at, number }),
+            None => why,
         };
         lock.holders.retain(|holder| holder.task.at != task.at);
-        let runs = Why::new(format!("it runs on CPU {cpu} and {count}"));
         lock.holders.push(Holder {
             task: super::analysis::task_ref(task),
             mode,
             confidence,
-            why: match preempt_count_at(scene, task) {
-                Some(at) if counts => runs.at(Spot::Word(at)),
-                _ => runs,
-            }
-            .then(struck_out(&struck)),
+            // Of several candidates the others are struck out by what is said of the lock.
+            why: if confidence == Confidence::Likely { why.then(struck.clone()) } else { why },
         });
     }
+    Some(Cpus { struck, counts })
+}
+
+/// Whether it is the watchdog of hung tasks (kernel/hung_task.c) as it stops the machine: it takes
+/// no spinlock with which it could come there.
+fn panicked_over_a_hung_task(functions: &[&str]) -> bool {
+    let names = functions.iter().map(|name| api::base_name(name));
+    let mut callers = names.skip_while(|name| *name != "panic" && *name != "vpanic").peekable();
+    callers.peek().is_some()
+        && callers.any(|name| {
+            matches!(
+                name,
+                "watchdog"
+                    | "check_hung_task"
+                    | "check_hung_uninterruptible_tasks"
+                    | "hung_task_panic"
+            )
+        })
+}
+
+/// The register of a running task's own code that holds this address, and the frame that it is in.
+fn in_register(scene: &Scene<'_>, task: VirtAddr, lock: VirtAddr) -> Option<(Register, usize)> {
+    let index = scene.index_of(task)?;
+    let number = doing::interrupted_at(scene, index);
+    let frame = scene.traces.get(index)?.frames.get(number)?;
+    let (register, _) = frame.registers.iter().find(|(_, value)| *value == lock.0)?;
+    Some((register, number))
 }
 
 /// Why the other CPUs do not hold it, those of one reason together: `not CPU 0, 1 (is idle), …`.
@@ -174,5 +220,14 @@ mod tests {
         let struck = [(9, "spins for it"), (2, "is idle"), (0, "is idle")];
         let struck = struck.map(|(cpu, reason)| (cpu, reason.to_owned()));
         assert_eq!(struck_out(&struck), "not CPU 0, 2 (is idle), not CPU 9 (spins for it)");
+    }
+
+    #[test]
+    fn the_watchdog_of_hung_tasks_that_stopped_the_machine_is_no_candidate() {
+        let seed = ["crash_kexec", "panic", "watchdog", "kthread", "child_rip"];
+        assert!(panicked_over_a_hung_task(&seed));
+        assert!(!panicked_over_a_hung_task(&["shrink_page_list", "kswapd", "kthread"]));
+        // A soft lockup's panic stands on the code that is stuck, which may hold anything.
+        assert!(!panicked_over_a_hung_task(&["panic", "watchdog_timer_fn", "take", "kthread"]));
     }
 }

@@ -338,6 +338,7 @@ mod tests {
                 .collect(),
             readers: None,
             orphaned: false,
+            undecided: None,
             doubts: Vec::new(),
             blocks: 0,
         }

@@ -31,6 +31,7 @@ mod spinning;
 mod stack;
 mod statics;
 mod ticket;
+mod undecided;
 mod verdict;
 mod wait_queue;
 mod waiting;
@@ -38,6 +39,7 @@ mod whole;
 mod why;
 
 pub use analysis::{analyse, analyse_watched};
+pub use undecided::{Case, Undecided};
 pub use why::{Evidence, Spot, Why};
 
 use crate::dump::VirtAddr;
@@ -252,6 +254,8 @@ pub struct Lock {
     pub readers: Option<u64>,
     /// Whether the task that held it has exited without releasing it.
     pub orphaned: bool,
+    /// Where its holder can be, when nothing names one.
+    pub undecided: Option<Undecided>,
     /// What is wrong with its memory, or could not be decided.
     pub doubts: Vec<String>,
     /// How many tasks wait for it, directly or behind those who wait for it.

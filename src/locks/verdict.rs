@@ -378,6 +378,7 @@ mod tests {
             waiters: waiters.iter().map(waiter).collect(),
             readers: None,
             orphaned: false,
+            undecided: None,
             doubts: Vec::new(),
             blocks: waiters.len(),
         }

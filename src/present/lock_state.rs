@@ -159,6 +159,7 @@ mod tests {
             waiters,
             readers: None,
             orphaned: false,
+            undecided: None,
             doubts: Vec::new(),
         }
     }

@@ -129,6 +129,7 @@ fn lock(
         waiters,
         readers: None,
         orphaned: false,
+        undecided: None,
         doubts: Vec::new(),
     }
 }

@@ -282,10 +282,7 @@ impl Story<'_> {
         };
         let line = Line::of(format!("{} ", self.glyphs.last), Role::Dim).with(words, Role::Fault);
         self.say(indent, line, Some(Go::Place(object(lock))));
-        let at = lock.at.to_string();
-        let graph = self.graph;
-        for note in graph.notes.iter().filter(|note| note.contains(&at)) {
-            let line = Line::of(format!("? {note}"), Role::Fault);
+        for line in undecided(lock) {
             self.say(indent + 4, line, Some(Go::Place(object(lock))));
         }
         let shown = self.shown(lock, lock.holders.len());
@@ -429,6 +426,17 @@ impl Story<'_> {
 
 fn object(lock: &Lock) -> Place {
     Place::object(lock.ty, lock.at)
+}
+
+/// Where a holder that nothing names can be, and what would decide it.
+pub(crate) fn undecided(lock: &Lock) -> Vec<Line> {
+    let Some(undecided) = &lock.undecided else { return Vec::new() };
+    let case = |lead: &str, says: &str, role| {
+        Line::of(format!("{lead}: "), role).with(says.to_owned(), Role::Text)
+    };
+    let cases = undecided.cases.iter().map(|it| case(it.place, &it.says, Role::Fault));
+    let wanted = Some(undecided.wanted_in_words()).filter(|wanted| !wanted.is_empty());
+    cases.chain(wanted.map(|wanted| case("to decide it", &wanted, Role::Key))).collect()
 }
 
 /// Where a piece of evidence about `lock` is shown.

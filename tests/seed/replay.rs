@@ -246,6 +246,19 @@ fn the_verdict_goes_on_where_the_author_stopped() {
     );
     assert!(!unknown.contains("held, likely by kswapd0"), "{unknown}");
     assert!(!unknown.contains("possibly java[3155]"), "a CPU in user mode holds no spinlock");
+    // The five cases of the article, each with what speaks for and against it.
+    for said in [
+        "running on another CPU: kswapd0[215], which runs on CPU 4 in shrink_page_list",
+        "not CPU 9 (panicked over a hung task, in code that takes none)",
+        "not CPU 2, 11, 15, 19, 20, 27, 29 (spins for it)",
+        "runnable, blocked or asleep: unlikely",
+        "exited: not excluded",
+        "to decide it: a kernel with CONFIG_DEBUG_SPINLOCK",
+        "R15 of its frame",
+    ] {
+        assert!(unknown.contains(said), "{said}: {unknown}");
+    }
+    assert!(!unknown.contains("khungtaskd[214]"), "{unknown}");
     // Those who hold the other mmap_sems all spin for it: one cause, told once.
     let end =
         "101 tasks wait for zone->lru_lock (zone Normal of node 0), whose holder is not known";

@@ -9,6 +9,7 @@ use crate::tui::app::App;
 use crate::tui::history::Screen;
 use crate::tui::locktree::{self, LockNode, LockRow, Trail};
 use crate::tui::theme::Role;
+use crate::tui::why::undecided;
 use crate::tui::widget::frame::{Title, empty, frame};
 use crate::tui::widget::lines::{Line, Mark, draw, wrap};
 use crate::tui::widget::window::Window;
@@ -442,6 +443,9 @@ fn evidence(app: &App, graph: &LockGraph, room: usize) -> Vec<Line> {
                 holder.why
             );
             say("", &text, Role::Text);
+        }
+        for line in undecided(lock) {
+            say("", &line.text(), Role::Text);
         }
         for doubt in &lock.doubts {
             say("? ", doubt, Role::Fault);
