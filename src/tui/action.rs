@@ -20,6 +20,8 @@ pub(crate) enum Action {
     Last,
     Enter,
     Expand,
+    NextWord,
+    PreviousWord,
     Collapse,
     Cancel,
     Back,

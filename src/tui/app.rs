@@ -298,6 +298,7 @@ impl App {
         self.here.standing = self.standing();
         self.here.screen = Screen::Output;
         self.here.command = command;
+        self.here.word = None;
         self.here.windows.output = Window::default();
         self.output.forget();
     }
@@ -442,13 +443,14 @@ impl App {
         self.tell_why();
         self.list_trace();
         self.verdict = verdict::lines(self);
-        let effects = self.demand();
+        let mut effects = self.demand();
         self.list_code();
         self.list_source();
         if self.pointing && !self.inspection.loading {
             self.point_at_opened();
         }
         self.fit();
+        effects.extend(self.ask_identity());
         effects
     }
 

@@ -61,18 +61,22 @@ impl App {
                 ask(self.output.want((command, standing)), request);
             }
         }
-        match self.pointed() {
-            Some(at) => {
-                let task = self.here.task;
-                ask(self.identity.want((at, task)), Request::Identify(at, task));
-            }
-            None => self.identity.forget(),
-        }
         if let Some(Overlay::Prompt(prompt)) = &self.overlay
             && let Some(text) = prompt.wants_suggestions()
         {
             ask(self.suggest.want(text.clone()), Request::Suggest(text));
         }
         effects
+    }
+
+    /// What the address under the cursor is; asked when the cursor has its place.
+    pub(super) fn ask_identity(&mut self) -> Option<Effect> {
+        let Some(at) = self.pointed().filter(|_| self.tasks.ready().is_some()) else {
+            self.identity.forget();
+            return None;
+        };
+        let task = self.here.task;
+        let generation = self.identity.want((at, task))?;
+        Some(Effect::Start(generation, Request::Identify(at, task)))
     }
 }

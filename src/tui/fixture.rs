@@ -326,6 +326,7 @@ impl Source for Fixture {
         Ok(vec![
             line("[    0.000000]", 5, "Linux version 6.1.0-50-cloud-amd64"),
             line("[   35.020000]", 3, "INFO: task abba-1:111 blocked for more than 20 seconds."),
+            line("[   35.020001]", 6, "RSP: 0018:ffffc90000067d58 RBX: ffff88ca41061680"),
             line("[   47.000000]", 0, "Kernel panic - not syncing: sysrq triggered crash"),
         ])
     }
@@ -411,6 +412,7 @@ impl Source for Fixture {
             "113" => Ok(Place::Task(address(113))),
             "schedule" => Ok(Place::Code(VirtAddr(START))),
             "0x1000" => Ok(Place::Memory(VirtAddr(0x1000))),
+            "0xffff88ca41061680" => Ok(Place::Memory(VirtAddr(0xffff_88ca_4106_1680))),
             "task_struct.mm 111" => Ok(Place::Object {
                 subject: Subject::Object { ty: "task_struct".to_owned(), at: address(111) },
                 open: BTreeSet::from(["mm".to_owned()]),

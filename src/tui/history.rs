@@ -64,6 +64,8 @@ pub(crate) struct Location {
     pub(crate) command: String,
     /// What it takes for the current task and frame.
     pub(crate) standing: Standing,
+    /// Which of the addresses in the line under the cursor is chosen, in log and output.
+    pub(crate) word: Option<usize>,
     /// What `n` and `N` look for in log, code, source and output.
     pub(crate) search: String,
     /// Cursor and scroll position of each list.
@@ -114,6 +116,7 @@ impl Default for Location {
             source: Spot::default(),
             command: String::new(),
             standing: Standing::default(),
+            word: None,
             search: String::new(),
             windows: Windows::default(),
         }

@@ -188,7 +188,15 @@ pub(crate) const BINDINGS: &[Binding] = &[
     bind(Source, "/", Action::Search, "search", "search"),
     bind(Source, "n", Action::SearchNext, "next", "next match"),
     bind(Source, "N", Action::SearchPrevious, "", "previous match"),
-    bind(Text, "<enter>", Action::Enter, "follow", "go where the line leads"),
+    bind(
+        Text,
+        "<enter>",
+        Action::Enter,
+        "follow",
+        "go where the line leads, or to what lies at the address in it",
+    ),
+    bind(Text, "l <right>", Action::NextWord, "", "the next address in the line"),
+    bind(Text, "h <left>", Action::PreviousWord, "", "the address before it"),
     bind(
         In(Tasks),
         "/",

@@ -18,6 +18,7 @@ const LETTERS: &[(Role, char)] = &[
     (Role::Bad, 'B'),
     (Role::Selected, '#'),
     (Role::Match, 'M'),
+    (Role::Chosen, 'C'),
 ];
 
 /// The letters on the screen, row by row, then the style of each by a letter.

@@ -51,6 +51,7 @@ mod update;
 mod verdict;
 mod why;
 mod widget;
+mod words;
 
 pub use keymap::keys_markdown;
 

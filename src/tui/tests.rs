@@ -142,6 +142,31 @@ fn a_command_runs_at_the_task_and_the_frame_that_are_looked_at() {
 }
 
 #[test]
+fn addresses_in_the_log_are_chosen_named_and_followed() {
+    let pointed = |keys| after(keys, 120, 40).app.pointed().map(|at| at.0);
+    assert_eq!(pointed("D"), None);
+    assert_eq!(pointed("Dk"), Some(0xffff_c900_0006_7d58));
+    assert_eq!(pointed("Dkl"), Some(0xffff_88ca_4106_1680));
+    assert_eq!(pointed("Dkllh"), Some(0xffff_c900_0006_7d58));
+    assert!(text(&after("Dkl", 120, 40).app).contains("an allocated object of mm_struct"));
+    assert_eq!(after("Dkl<enter>", 120, 40).app.here.memory.0, 0xffff_88ca_4106_1680);
+    assert_eq!(after("Dkm", 120, 40).app.here.memory.0, 0xffff_c900_0006_7d58);
+    assert_eq!(after("Dkw", 120, 40).app.here.command, "kmem 0xffffc90000067d58");
+}
+
+#[test]
+fn every_list_with_addresses_points_at_the_one_under_the_cursor() {
+    let pointed = |keys, columns| after(keys, columns, 40).app.pointed().map(|at| at.0);
+    let task = Some(fixture::address(113).0);
+    assert_eq!(pointed("/113<enter>", 120), task);
+    // Where there is little room, the keys need it.
+    assert_eq!(pointed("/113<enter>", 80), None);
+    assert_eq!(pointed("gschedule<enter>/init_task<enter>", 120), Some(0xffff_ffff_8152_8900));
+    assert!(pointed("gschedule<enter>/push<enter>", 120).is_some());
+    assert!(pointed("<tab>S", 120).is_some() && pointed("L", 120).is_some());
+}
+
+#[test]
 fn without_a_file_the_source_screen_names_the_line_and_what_is_missing() {
     let text = text(&after("<tab>S}}}", 80, 24).app);
     assert!(text.contains("kernel/locking/mutex.c:679 is not at hand"), "{text}");
@@ -414,7 +439,7 @@ fn a_long_command_tells_how_far_it_is_and_escape_stops_it() {
 #[test]
 fn the_log_opens_at_its_end_and_can_be_searched() {
     let driver = after("D", 120, 40);
-    assert_eq!(driver.app.here.windows.log.cursor, 2);
+    assert_eq!(driver.app.here.windows.log.cursor, 3);
     let driver = after("D/abba<enter>", 120, 40);
     assert_eq!(driver.app.here.windows.log.cursor, 1);
     let driver = after("D/nothing<enter>", 120, 40);

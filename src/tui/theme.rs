@@ -47,6 +47,8 @@ pub(crate) enum Role {
     Marked,
     /// What a filter or a search found.
     Match,
+    /// The address in the selected row that keys are about.
+    Chosen,
 }
 
 /// Styles for roles, and glyphs.
@@ -180,6 +182,7 @@ fn coloured(role: Role) -> Style {
         Role::Selected => style.add_modifier(Modifier::REVERSED),
         Role::Marked => style.add_modifier(Modifier::BOLD),
         Role::Match => style.fg(Color::Yellow).add_modifier(Modifier::UNDERLINED),
+        Role::Chosen => style.add_modifier(Modifier::BOLD | Modifier::UNDERLINED),
     }
 }
 
@@ -201,6 +204,7 @@ fn plain(role: Role) -> Style {
         Role::Bad => style.add_modifier(Modifier::BOLD | Modifier::UNDERLINED),
         Role::Selected => style.add_modifier(Modifier::REVERSED),
         Role::Match => style.add_modifier(Modifier::UNDERLINED),
+        Role::Chosen => style.add_modifier(Modifier::BOLD | Modifier::UNDERLINED),
     }
 }
 

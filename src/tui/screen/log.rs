@@ -8,6 +8,7 @@ use crate::tui::widget::frame::{Title, empty, frame};
 use crate::tui::widget::lines::Line;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use std::ops::Range;
 
 pub(super) fn draw_log(app: &App, buf: &mut Buffer, area: Rect) {
     let window = app.here.windows.log;
@@ -27,33 +28,32 @@ pub(super) fn draw_log(app: &App, buf: &mut Buffer, area: Rect) {
         return empty(buf, inside, text, role, app.theme);
     };
     super::rows(app, buf, inside, window, len, true, |n| {
-        log.get(n).map(|line| styled(line, &app.here.search)).unwrap_or_default()
+        let chosen = |line: &LogLine| app.word(&line.text, None).filter(|_| n == window.cursor);
+        let line = log.get(n).map(|line| styled(line, chosen(line).map(|(place, _)| place)));
+        line.unwrap_or_default().marking(&app.here.search)
     });
 }
 
-fn styled(line: &LogLine, needle: &str) -> Line {
+fn styled(line: &LogLine, chosen: Option<Range<usize>>) -> Line {
     let role = match line.level {
         Some(0..=3) => Role::Bad,
         Some(4) => Role::Wait,
         _ => Role::Text,
     };
-    found(Line::of(format!("{} ", line.stamp), Role::Dim), &line.text, needle, role)
+    choosing(Line::of(format!("{} ", line.stamp), Role::Dim), &line.text, chosen, role)
 }
 
-/// Adds text to a line, what was searched for marked.
-pub(super) fn found(mut line: Line, text: &str, needle: &str, role: Role) -> Line {
-    let lower = text.to_ascii_lowercase();
-    let needle = needle.to_ascii_lowercase();
-    let mut from = 0;
-    while let Some(at) =
-        lower.get(from..).filter(|_| !needle.is_empty()).and_then(|l| l.find(&needle))
-    {
-        let (start, end) = (from + at, from + at + needle.len());
-        line.push(text.get(from..start).unwrap_or_default(), role);
-        line.push(text.get(start..end).unwrap_or_default(), Role::Match);
-        from = end;
-    }
-    line.with(text.get(from..).unwrap_or_default(), role)
+/// Adds text to a line, the chosen address in it marked.
+pub(super) fn choosing(
+    mut line: Line,
+    text: &str,
+    chosen: Option<Range<usize>>,
+    role: Role,
+) -> Line {
+    let chosen = chosen.unwrap_or(0..0);
+    line.push(text.get(..chosen.start).unwrap_or_default(), role);
+    line.push(text.get(chosen.clone()).unwrap_or_default(), Role::Chosen);
+    line.with(text.get(chosen.end..).unwrap_or_default(), role)
 }
 
 #[cfg(test)]
@@ -61,9 +61,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_match_is_marked_and_no_letter_lost() {
-        let line = found(Line::default(), "Mutex and mutex", "mutex", Role::Text);
-        assert_eq!(line.text(), "Mutex and mutex");
-        assert_eq!(line.0.iter().filter(|(_, role)| *role == Role::Match).count(), 2);
+    fn the_chosen_address_is_marked_and_no_letter_lost() {
+        let line = choosing(Line::default(), "RSP: ffff", Some(5..9), Role::Text);
+        assert_eq!(line.text(), "RSP: ffff");
+        assert_eq!(line.0[1], ("ffff".to_owned(), Role::Chosen));
     }
 }

@@ -1,8 +1,9 @@
 //! What a command answered.
 
-use super::log::found;
+use super::log::choosing;
 use super::position;
 use crate::tui::app::App;
+use crate::tui::model::Place;
 use crate::tui::theme::Role;
 use crate::tui::widget::frame::{Title, empty, frame};
 use crate::tui::widget::lines::Line;
@@ -31,6 +32,9 @@ pub(super) fn draw_output(app: &App, buf: &mut Buffer, area: Rect) {
     super::rows(app, buf, inside, window, len, true, |n| {
         let Some((text, place)) = output.lines.get(n) else { return Line::default() };
         let sign = if place.is_some() { app.theme.glyphs.closed } else { " " };
-        found(Line::of(sign, Role::Key), text, &app.here.search, Role::Text)
+        let chosen = app.word(text, place.as_ref().and_then(Place::address));
+        let chosen = chosen.filter(|_| n == window.cursor).map(|(place, _)| place);
+        let line = choosing(Line::of(sign, Role::Key), text, chosen, Role::Text);
+        line.marking(&app.here.search)
     });
 }

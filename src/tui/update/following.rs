@@ -4,6 +4,7 @@ use crate::dump::VirtAddr;
 use crate::tui::app::{App, Effect};
 use crate::tui::code::{self, CodeRow};
 use crate::tui::history::{Screen, Spot};
+use crate::tui::job::Request;
 use crate::tui::keymap::Pane;
 use crate::tui::locktree::{LockNode, LockRow};
 use crate::tui::model::{FrameRow, Place, ROW, States, Subject, Value};
@@ -50,16 +51,28 @@ pub(super) fn enter(app: &mut App) -> Vec<Effect> {
             }
         }
         Screen::Source => code(app),
-        Screen::Log => {}
+        Screen::Log => return enter_word(app),
         Screen::Output => {
             let row = app.here.windows.output.cursor;
-            let place = app.output.ready().and_then(|output| output.lines.get(row)?.1.clone());
-            if let Some(place) = place {
-                app.go(&place);
+            let line = app.output.ready().and_then(|output| output.lines.get(row));
+            let chosen = app.here.word.is_some();
+            match line.and_then(|(_, place)| place.clone()).filter(|_| !chosen) {
+                Some(place) => app.go(&place),
+                None => return enter_word(app),
             }
         }
     }
     Vec::new()
+}
+
+/// Goes to what lies at the address in the line under the cursor.
+fn enter_word(app: &mut App) -> Vec<Effect> {
+    let Some(at) = app.pointed() else { return Vec::new() };
+    let (words, standing) = (format!("{:#x}", at.0), app.standing());
+    app.resolve.forget();
+    let generation = app.resolve.want(words.clone());
+    let start = |n| Effect::Start(n, Request::Resolve(words, standing));
+    generation.map(start).into_iter().collect()
 }
 
 fn enter_why(app: &mut App) -> Vec<Effect> {
@@ -255,6 +268,7 @@ pub(super) fn cancel(app: &mut App) -> Vec<Effect> {
 /// The memory screen, at what is selected.
 pub(super) fn memory(app: &mut App) {
     let at = match app.here.pane {
+        _ if app.here.screen != Screen::Overview => app.pointed(),
         Pane::Backtrace => app.trace.ready().and_then(|trace| {
             match app.trace_rows.get(app.here.windows.trace.cursor)? {
                 TraceRow::Frame(n) | TraceRow::Inline { frame: n, .. } => {

@@ -218,6 +218,8 @@ pub(crate) fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::First => step(app, isize::MIN / 2),
         Action::Last => step(app, isize::MAX / 2),
         Action::Enter => return enter(app),
+        Action::NextWord => app.next_word(true),
+        Action::PreviousWord => app.next_word(false),
         Action::Expand => expand(app),
         Action::Collapse => collapse(app),
         Action::Cancel => return cancel(app),

@@ -25,6 +25,7 @@ pub(super) fn page(app: &App) -> isize {
 
 pub(super) fn step(app: &mut App, rows: isize) {
     app.touch();
+    app.here.word = None;
     let windows = &mut app.here.windows;
     match app.here.screen {
         Screen::Log => windows.log.step(rows, app.log.ready().map_or(0, Vec::len)),

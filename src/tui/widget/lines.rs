@@ -152,6 +152,9 @@ pub(crate) fn draw(buf: &mut Buffer, area: Rect, line: &Line, theme: Theme, mark
         let left = usize::from(end.saturating_sub(x));
         let style = match mark {
             // Reversed colours of their own would make a patchwork of the selected row.
+            Mark::Selected if *role == Role::Chosen => {
+                over.add_modifier(Modifier::UNDERLINED | Modifier::BOLD)
+            }
             Mark::Selected => over,
             _ => theme.style(*role).patch(over),
         };
