@@ -69,8 +69,8 @@ const QRW_READER_SHIFT: u32 = 9;
 /// `READER_BIAS`, `WRITER_BIAS` of an RT rwsem's count.
 const RT_READER_BIAS: u32 = 1 << 31;
 const RT_WRITER_BIAS: u32 = 1 << 30;
-/// `RT_MUTEX_HAS_WAITERS`
-const RT_MUTEX_FLAGS: u64 = 1;
+/// `RT_MUTEX_HAS_WAITERS`; until 2.6.39 that was bit 1, and bit 0 `RT_MUTEX_OWNER_PENDING`.
+pub(super) const RT_MUTEX_FLAGS: u64 = 3;
 
 /// Reads the lock of this kind at `at`. `spinning` says that tasks spin for it, which on PREEMPT_RT
 /// tells a raw spinlock from one that sleeps.

@@ -106,9 +106,10 @@ fn rt_types() -> TypeTable {
 }
 
 #[test]
-fn an_rt_mutex_names_its_owner_beside_the_bit_for_waiters() {
+fn an_rt_mutex_names_its_owner_beside_its_flags() {
     let with = |owner| decoded(rt_types(), "rt_mutex_base", &[(24, owner)], rt_mutex);
     assert_eq!(holders(&with(TASK | 1)), [(TASK, Mode::Excl, Confidence::Certain)]);
+    assert_eq!(holders(&with(TASK | 2)).len(), 1, "the flags of 2.6.39 and before");
     let free = with(1);
     assert_eq!((free.words.as_str(), free.readers), ("not owned", Some(0)));
 }

@@ -9,7 +9,7 @@
 //! Sources: `kernel/futex/futex.h` (`kernel/futex.c` until 5.15), `include/linux/futex.h`, glibc's
 //! `sysdeps/nptl/bits/struct_mutex.h`.
 
-use super::decode::Recorded;
+use super::decode::{RT_MUTEX_FLAGS, Recorded};
 use super::ring::Ring;
 use super::scene::Scene;
 use super::waiting::{Found, Queued, Waits};
@@ -143,7 +143,8 @@ pub(super) fn find(scene: &Scene<'_>, waits: &mut Waits) {
         let how = if pi { ", with priority inheritance" } else { "" };
         lock.queue.push(Queued {
             task: index,
-            mode: if pi { Mode::Excl } else { Mode::None },
+            // What somebody owns is a mutex.
+            mode: if pi || !lock.recorded.is_empty() { Mode::Excl } else { Mode::None },
             position: None,
             spinning: false,
             confidence: Confidence::Certain,
@@ -244,8 +245,7 @@ fn owner_of(scene: &Scene<'_>, layout: &Layout, queue: VirtAddr) -> Option<Recor
     let (state, owner) = layout.pi_owner?;
     let state = memory.read_ptr(queue.plus(state)).ok().filter(|state| !state.is_null())?;
     let owner = memory.read_u64(state.plus(owner)).ok()?;
-    // Bit 0 is RT_MUTEX_HAS_WAITERS.
-    let task = VirtAddr(owner & !1);
+    let task = VirtAddr(owner & !RT_MUTEX_FLAGS);
     (!task.is_null()).then(|| Recorded {
         task,
         mode: Mode::Excl,

@@ -1,11 +1,13 @@
 //! Waiters that the kernel itself records: `task_struct.pi_blocked_on`.
 //!
 //! A task that waits for an rt_mutex says so in its `task_struct`: the `struct rt_mutex_waiter`
-//! there names the lock, and the lock keeps its waiters in a tree by priority. On PREEMPT_RT
+//! there names the lock, and the lock keeps its waiters by priority, in a
+//! tree or (until 3.13) in a list. On PREEMPT_RT
 //! mutexes, rwsems, spinlocks and rwlocks are built on rt_mutexes; which of them it is, the function
 //! that the task sleeps in tells. Sources: `kernel/locking/rtmutex_common.h`,
 //! `include/linux/rwbase_rt.h`.
 
+use super::decode::RT_MUTEX_FLAGS;
 use super::scene::Scene;
 use super::stack::Code;
 use super::waiting::{Found, Queued, Waits};
@@ -13,6 +15,7 @@ use super::{Confidence, LockKind, Mode, Spot, Why, api, asked};
 use crate::debuginfo::{TypeError, Types};
 use crate::dump::VirtAddr;
 use crate::kernel::walk;
+use crate::memory::VirtualMemory;
 use std::collections::{HashMap, HashSet};
 
 /// Where things are. Offsets in bytes.
@@ -22,23 +25,58 @@ struct Layout {
     /// In `struct rt_mutex_waiter`.
     task: u64,
     lock: u64,
-    tree: u64,
-    /// In `struct rt_mutex_base` (`struct rt_mutex` until 5.14): the tree of waiters.
-    waiters: u64,
+    order: Order,
+}
+
+/// How a lock keeps its waiters in order: where their node is, and in `struct rt_mutex_base` (`struct
+/// rt_mutex` until 5.14) what it hangs in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Order {
+    /// A tree, since 3.14.
+    Tree { node: u64, root: u64 },
+    /// A list sorted by priority.
+    List { node: u64, head: u64 },
+}
+
+impl Order {
+    fn probe(types: &Types) -> Result<Order, TypeError> {
+        let waiter = types.structure("rt_mutex_waiter")?;
+        let base = types.structure("rt_mutex_base").or_else(|_| types.structure("rt_mutex"))?;
+        // Until 2.6.38 a plist_node had a plist_head inside.
+        let listed = ["list_entry.node_list", "list_entry.plist.node_list"];
+        if let Some(node) = listed.into_iter().find_map(|path| waiter.offset_of(path).ok()) {
+            return Ok(Order::List { node, head: base.offset_of("wait_list.node_list")? });
+        }
+        // Since 6.3 the node stands in a struct of its own, at its start.
+        let node = waiter.offset_of("tree").or_else(|_| waiter.offset_of("tree_entry"))?;
+        Ok(Order::Tree { node, root: base.offset_of("waiters")? })
+    }
+
+    /// The place of the waiter at `waiter` among those of the lock at `base`, from 1.
+    fn place(
+        self,
+        memory: &dyn VirtualMemory,
+        base: VirtAddr,
+        waiter: VirtAddr,
+        limit: usize,
+    ) -> Option<u32> {
+        let (node, order) = match self {
+            Order::Tree { node, root } => (node, walk::rbtree(memory, base.plus(root), limit)),
+            Order::List { node, head } => (node, walk::list(memory, base.plus(head), limit)),
+        };
+        let place = order.found.iter().position(|at| *at == waiter.plus(node))?;
+        u32::try_from(place + 1).ok()
+    }
 }
 
 impl Layout {
     fn probe(types: &Types) -> Result<Layout, TypeError> {
         let waiter = types.structure("rt_mutex_waiter")?;
-        // Since 6.3 the node stands in a struct of its own, at its start.
-        let tree = waiter.offset_of("tree").or_else(|_| waiter.offset_of("tree_entry"))?;
-        let base = types.structure("rt_mutex_base").or_else(|_| types.structure("rt_mutex"))?;
         Ok(Layout {
             pi_blocked_on: types.structure("task_struct")?.offset_of("pi_blocked_on")?,
             task: waiter.offset_of("task")?,
             lock: waiter.offset_of("lock")?,
-            tree,
-            waiters: base.offset_of("waiters")?,
+            order: Order::probe(types)?,
         })
     }
 }
@@ -86,12 +124,10 @@ pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, waits: &mut Waits) {
                 .doubts
                 .push(format!("the waiter at {waiter} of {} names another task", task.label()));
         }
-        let order = walk::rbtree(memory, base.plus(layout.waiters), scene.tasks.len());
-        let place = order.found.iter().position(|node| *node == waiter.plus(layout.tree));
         entry.queue.push(Queued {
             task: index,
             mode,
-            position: place.and_then(|place| u32::try_from(place + 1).ok()),
+            position: layout.order.place(memory, base, waiter, scene.tasks.len()),
             spinning: false,
             confidence: Confidence::Certain,
             why: Why::new(format!(
@@ -164,7 +200,11 @@ fn writers(scene: &Scene<'_>, code: &Code<'_>, found: &mut HashMap<(LockKind, Vi
         let inner = inside(scene.session.types(), kind).and_then(|offset| at.checked_add(offset));
         let owner = inner.and_then(|inner| inner.checked_add(owner_in_base?));
         if let Some(owner) = owner
-            && scene.session.memory().read_u64(owner).is_ok_and(|owner| owner & !1 == task.at.0)
+            && scene
+                .session
+                .memory()
+                .read_u64(owner)
+                .is_ok_and(|owner| owner & !RT_MUTEX_FLAGS == task.at.0)
         {
             confidence = Confidence::Certain;
             why = why.then("the rt_mutex in it is this task's").at(Spot::Member(owner));
@@ -184,5 +224,84 @@ fn writers(scene: &Scene<'_>, code: &Code<'_>, found: &mut HashMap<(LockKind, Vi
                 queued.position = queued.position.map(|position| position + 1);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::testing::{Image, TypeTable};
+
+    const LOCK: u64 = 0xffff_8880_0001_0000;
+    const WAITERS: [u64; 3] = [0xffff_c900_0001_3d00, 0xffff_c900_0002_3d00, 0xffff_c900_0003_3d00];
+
+    fn types() -> TypeTable {
+        TypeTable::new()
+            .with("list_head", 16, &[("next", 0, 8), ("prev", 8, 8)])
+            .with("rb_node", 24, &[("parent", 0, 8), ("right", 8, 8), ("left", 16, 8)])
+            .with("rb_root", 8, &[("rb_node", 0, 8)])
+    }
+
+    #[test]
+    fn waiters_are_kept_in_a_list_or_in_a_tree_whose_node_has_had_two_names() {
+        let inside = types()
+            .with("plist_inner", 32, &[("prio_list", 0, 16), ("node_list: list_head", 16, 0)])
+            .with("plist_head", 16, &[("node_list: list_head", 0, 0)])
+            .with("plist_node", 40, &[("prio", 0, 4), ("plist: plist_inner", 8, 0)])
+            .with("rt_mutex", 40, &[("wait_list: plist_head", 8, 0), ("owner", 24, 8)])
+            .with("rt_mutex_waiter", 96, &[("list_entry: plist_node", 0, 0)]);
+        let order = Order::probe(&inside.types()).unwrap();
+        assert_eq!(order, Order::List { node: 24, head: 8 });
+        for (member, base) in
+            [("tree_entry: rb_node", "rt_mutex"), ("tree: rb_node", "rt_mutex_base")]
+        {
+            let tree = types()
+                .with(base, 40, &[("waiters: rb_root", 8, 0), ("owner", 24, 8)])
+                .with("rt_mutex_waiter", 96, &[(member, 0, 0)]);
+            assert_eq!(Order::probe(&tree.types()).unwrap(), Order::Tree { node: 0, root: 8 });
+        }
+    }
+
+    #[test]
+    fn the_place_in_a_list_counts_from_its_head() {
+        let order = Order::List { node: 24, head: 8 };
+        let mut memory = Image::default();
+        let mut ring = vec![LOCK + 8];
+        ring.extend(WAITERS.iter().map(|waiter| waiter + 24));
+        for (number, node) in ring.iter().enumerate() {
+            memory.put_u64(*node, ring[(number + 1) % ring.len()]);
+        }
+        let place = |waiter| order.place(&memory, VirtAddr(LOCK), VirtAddr(waiter), 10);
+        assert_eq!(WAITERS.map(place), [Some(1), Some(2), Some(3)]);
+        assert_eq!(place(0xffff_c900_0004_3d00), None);
+    }
+
+    #[test]
+    fn the_place_in_a_tree_is_that_of_its_order() {
+        let order = Order::Tree { node: 0, root: 8 };
+        let mut memory = Image::default();
+        let [first, second, third] = WAITERS;
+        memory.put_u64(LOCK + 8, second);
+        for (node, right, left) in [(second, third, first), (first, 0, 0), (third, 0, 0)] {
+            memory.put_u64(node, 0);
+            memory.put_u64(node + 8, right);
+            memory.put_u64(node + 16, left);
+        }
+        let place = |waiter| order.place(&memory, VirtAddr(LOCK), VirtAddr(waiter), 10);
+        assert_eq!(WAITERS.map(place), [Some(1), Some(2), Some(3)]);
+    }
+
+    #[test]
+    fn the_functions_slept_in_tell_what_an_rt_mutex_is_part_of() {
+        let kind = |functions: &[&str]| kind_of(functions);
+        let rtlock = ["schedule_rtlock", "rtlock_slowlock_locked", "rt_spin_lock"];
+        assert_eq!(kind(&rtlock), Some((LockKind::Spinlock, Mode::Excl)));
+        let read = ["schedule", "rt_mutex_slowlock_block", "__rwbase_read_lock", "down_read"];
+        assert_eq!(kind(&read), Some((LockKind::Rwsem, Mode::Read)));
+        let rwlock = ["schedule_rtlock", "rtlock_slowlock_locked", "rt_write_lock"];
+        assert_eq!(kind(&rwlock), Some((LockKind::Rwlock, Mode::Write)));
+        assert_eq!(kind(&["rt_mutex_slowlock", "futex_lock_pi"]), None);
+        let mutex = ["schedule", "__mutex_lock.constprop.0", "mutex_lock"];
+        assert_eq!(kind(&mutex), Some((LockKind::Mutex, Mode::Excl)));
     }
 }
