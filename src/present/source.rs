@@ -25,8 +25,14 @@ pub fn no_source(session: &Session, file: &str) -> String {
 /// Why no line of an address is known.
 #[must_use]
 pub fn no_lines(session: &Session, at: VirtAddr) -> String {
-    match session.dwarf() {
-        Ok(_) => format!("the debug information has no line for {at}"),
-        Err(unknown) => format!("lines are not known: {unknown}"),
+    match session.dwarf_of(at) {
+        Ok(dwarf) => match dwarf.positions(at) {
+            Ok(_) => format!("the debug information has no line for {at}"),
+            Err(damage) => format!("the line of {at} is not known: {damage}"),
+        },
+        // The kernel's package has its modules' files, too.
+        Err(unknown) => {
+            format!("lines are not known: {}", session.dwarf().err().unwrap_or(unknown))
+        }
     }
 }

@@ -71,13 +71,21 @@ impl Builder<'_> {
 }
 
 /// The parameters and variables of the functions in a frame: under a line for each function where
-/// some are inlined. Nothing without debug information.
+/// some are inlined. Without debug information one line that says what to install.
 fn locals(opened: &Opened, open: &BTreeSet<String>, trace: &Trace, n: usize) -> Vec<Node> {
     let session = &opened.session;
-    let Ok(variables) = Variables::of_frame(session, trace, n) else { return Vec::new() };
     let Some(frame) = trace.frames.get(n) else { return Vec::new() };
-    let positions = session.positions(frame.lookup_pc());
     let mut builder = Builder::new(opened, open);
+    let variables = match Variables::of_frame(session, trace, n) {
+        Ok(variables) => variables,
+        Err(why) => {
+            let (path, name) = ("variables", "variables");
+            let spot = Spot { depth: 0, path, member_of: None, name, offset: None };
+            builder.push(&spot, String::new(), None, Value::Fault(why.to_string()));
+            return builder.nodes;
+        }
+    };
+    let positions = session.positions(frame.lookup_pc());
     for (number, variable) in variables.iter().enumerate() {
         let ty = session.types().get(variable.ty);
         let function = positions.get(variable.function).filter(|position| position.inlined);
