@@ -168,8 +168,33 @@ pub(super) fn effect(function: &str) -> Effect {
         }
         None if never_returns(function) => Effect::NoReturn,
         None if function.ends_with("return_thunk") => Effect::Return,
-        None => Effect::Nothing,
+        None => through(function).map_or(Effect::Nothing, Effect::Through),
     }
+}
+
+/// The register where one of the kernel's stand-ins for a call through a pointer goes on:
+/// `__x86_indirect_thunk_rax` (arch/x86/lib/retpoline.S).
+fn through(function: &str) -> Option<Register> {
+    let (_, register) = function.strip_prefix("__x86_indirect_")?.split_once("thunk_")?;
+    Some(match register {
+        // The first of them all, which begins where they do.
+        "rax" | "array" => Register::Rax,
+        "rbx" => Register::Rbx,
+        "rcx" => Register::Rcx,
+        "rdx" => Register::Rdx,
+        "rsi" => Register::Rsi,
+        "rdi" => Register::Rdi,
+        "rbp" => Register::Rbp,
+        "r8" => Register::R8,
+        "r9" => Register::R9,
+        "r10" => Register::R10,
+        "r11" => Register::R11,
+        "r12" => Register::R12,
+        "r13" => Register::R13,
+        "r14" => Register::R14,
+        "r15" => Register::R15,
+        _ => return None,
+    })
 }
 
 /// Whether a function gets its argument in rax (arch/x86/lib/rwsem.S).
@@ -313,6 +338,14 @@ mod tests {
             use_of("_spin_lock"),
             Some(Use::Take(LockKind::Spinlock, Mode::Excl, When::Always))
         );
+    }
+
+    #[test]
+    fn a_call_through_a_register_by_way_of_a_thunk_is_known() {
+        assert_eq!(effect("__x86_indirect_thunk_r12"), Effect::Through(Register::R12));
+        assert_eq!(effect("__x86_indirect_call_thunk_rax"), Effect::Through(Register::Rax));
+        assert_eq!(effect("__x86_indirect_thunk_array"), Effect::Through(Register::Rax));
+        assert_eq!(effect("__x86_return_thunk"), Effect::Return);
     }
 
     #[test]

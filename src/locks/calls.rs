@@ -11,7 +11,7 @@ use super::{LockKind, Mode};
 use crate::dump::{PAGE_SIZE, VirtAddr};
 use crate::kernel::Session;
 use crate::memory::VirtualMemory;
-use crate::unwind::flow::{Effect, Effects, FUNCTION_LIMIT, Function, Value};
+use crate::unwind::flow::{Base, Effect, Effects, FUNCTION_LIMIT, Function, Value};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,6 +19,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 const DEEP: u32 = 2;
 /// Bytes of a function that is followed for its caller's sake, and of one that such a one calls.
 const LENGTH: [u64; 3] = [0, 512, 1024];
+
+/// A pointer to a function is read through so many others.
+const POINTERS: u32 = 3;
 
 /// A cache from addresses, shared by threads.
 pub(super) struct Cache<K, V>(Mutex<HashMap<K, V>>);
@@ -62,6 +65,24 @@ impl<'s> Calls<'s> {
         }
     }
 
+    /// What a value is that was read from fixed addresses, `deep` of them at most.
+    fn constant(&self, value: &Value, deep: u32) -> Option<u64> {
+        let base = match &value.base {
+            Base::Zero => 0,
+            Base::Loaded { from, .. } => {
+                let from = self.constant(from, deep.checked_sub(1)?)?;
+                self.session.memory().read_u64(VirtAddr(from)).ok()?
+            }
+            _ => return None,
+        };
+        Some(base.wrapping_add_signed(value.offset))
+    }
+
+    /// Whether what lies at `at` goes on where a register points to.
+    pub(super) fn goes_through_pointer(&self, at: VirtAddr) -> bool {
+        matches!(self.of_call(at), Effect::Through(_))
+    }
+
     /// The function that covers `at`, decoded.
     pub(super) fn function(&self, at: VirtAddr) -> Option<Arc<Function>> {
         let (start, end) = self.session.symbols().bounds(at)?;
@@ -102,7 +123,10 @@ impl<'s> Calls<'s> {
         let function = self.short(target, deep)?;
         let matters = function.calls().chain(function.tail_calls()).any(|callee| {
             let effect = below.of_call(callee);
-            !matches!(effect, Effect::Nothing | Effect::NoReturn | Effect::Return)
+            !matches!(
+                effect,
+                Effect::Nothing | Effect::NoReturn | Effect::Return | Effect::Through(_)
+            )
         });
         if !matters && !function.counts() {
             return None;
@@ -142,10 +166,40 @@ impl Effects for Calls<'_> {
         })
     }
 
+    fn of_pointer(&self, _: u64, pointer: &Value) -> Option<VirtAddr> {
+        self.constant(pointer, POINTERS).map(VirtAddr)
+    }
+
     fn of_count(&self, from: &Value) -> Option<(u16, Value)> {
         let offset = self.read_count?;
         let class = api::class(LockKind::PercpuRwsem, Mode::Read);
         Some((class, from.plus(offset.checked_neg()?)))
+    }
+}
+
+/// The same for one frame's code, some of whose calls through pointers are known to lead to these
+/// functions.
+pub(super) struct Pointed<'c, 's> {
+    pub(super) calls: &'c Calls<'s>,
+    /// By the address of the call.
+    pub(super) targets: HashMap<u64, VirtAddr>,
+}
+
+impl Effects for Pointed<'_, '_> {
+    fn of_call(&self, target: VirtAddr) -> Effect {
+        self.calls.of_call(target)
+    }
+
+    fn stores_of(&self, target: VirtAddr) -> Arc<[Value]> {
+        self.calls.stores_of(target)
+    }
+
+    fn of_pointer(&self, ip: u64, pointer: &Value) -> Option<VirtAddr> {
+        self.targets.get(&ip).copied().or_else(|| self.calls.of_pointer(ip, pointer))
+    }
+
+    fn of_count(&self, from: &Value) -> Option<(u16, Value)> {
+        self.calls.of_count(from)
     }
 }
 
@@ -162,6 +216,10 @@ impl Effects for Below<'_, '_> {
 
     fn stores_of(&self, target: VirtAddr) -> Arc<[Value]> {
         self.calls.stores_of(target)
+    }
+
+    fn of_pointer(&self, ip: u64, pointer: &Value) -> Option<VirtAddr> {
+        self.calls.of_pointer(ip, pointer)
     }
 
     fn of_count(&self, from: &Value) -> Option<(u16, Value)> {

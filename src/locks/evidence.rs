@@ -53,7 +53,8 @@ fn held_by(scene: &Scene<'_>, code: &Code<'_>, task: usize) -> Vec<Held> {
     let takes_at = |at| code.function(at).is_some_and(|function| takes(code, &function));
     let outermost = (0..trace.frames.len()).rfind(|&index| {
         let Some(frame) = trace.frames.get(index) else { return false };
-        may_hold(scene, frame.lookup_pc(), active) && takes_at(frame.lookup_pc())
+        may_hold(scene, frame.lookup_pc(), active)
+            && (takes_at(frame.lookup_pc()) || code.may_take_by_pointer(frame))
             || trace.frames.get(index + 1).is_some_and(|outer| {
                 code.jumps(frame, outer).iter().any(|jump| takes_at(jump.function))
             })

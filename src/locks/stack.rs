@@ -9,11 +9,12 @@
 //! function than the one that the stack shows. Such functions are followed to that jump, and have a
 //! [`Place`] between the frames.
 
-use super::calls::{Cache, Calls};
+use super::calls::{Cache, Calls, Pointed};
 use crate::dump::VirtAddr;
 use crate::kernel::Session;
 use crate::unwind::flow::{Base, Effect, Effects, Function, Passage, State, Value};
 use crate::unwind::{Frame, FrameKind, Register, Registers, Trace};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Registers that a function gives back to its caller as they were.
@@ -35,6 +36,7 @@ pub(super) struct Code<'s> {
     current: Option<VirtAddr>,
     passages: Cache<(VirtAddr, bool), Option<Arc<Passage>>>,
     jumps: Cache<(VirtAddr, VirtAddr), Arc<[Jump]>>,
+    pointers: Cache<VirtAddr, Arc<[(u64, Value)]>>,
 }
 
 /// Functions jump to others that jump to others this often.
@@ -59,6 +61,7 @@ impl<'s> Code<'s> {
             current,
             passages: Cache::new(),
             jumps: Cache::new(),
+            pointers: Cache::new(),
         }
     }
 
@@ -78,6 +81,30 @@ impl<'s> Code<'s> {
             return None;
         }
         self.function(frame.lookup_pc())?.instruction_before(frame.pc)
+    }
+
+    /// The calls through pointers that lie on the way to a frame, with the pointers.
+    fn pointers(&self, frame: &Frame) -> Arc<[(u64, Value)]> {
+        self.pointers.get(frame.pc, || {
+            let function = self.function(frame.lookup_pc());
+            let by_pointer =
+                function.filter(|_| frame.kind == FrameKind::Call && self.may_point(frame));
+            by_pointer.map_or_else(
+                || Arc::new([]) as Arc<[(u64, Value)]>,
+                |function| function.pointers(frame.pc, &self.calls).into(),
+            )
+        })
+    }
+
+    fn may_point(&self, frame: &Frame) -> bool {
+        let through = |at| self.calls.goes_through_pointer(at);
+        let function = self.function(frame.lookup_pc());
+        function.is_some_and(|function| function.calls_by_pointer(through))
+    }
+
+    /// Whether calls through pointers lie on the way to a frame.
+    pub(super) fn may_take_by_pointer(&self, frame: &Frame) -> bool {
+        !self.pointers(frame).is_empty()
     }
 
     /// The functions that a call in frame `outer` went through by jumps before it came to that of
@@ -228,7 +255,48 @@ impl<'c, 's> Stack<'c, 's> {
                 code.jumps(inner, outer).iter().map(known).collect()
             })
             .collect();
-        Stack { code, task, frames, jumped, pcs }
+        let mut stack = Stack { code, task, frames, jumped, pcs };
+        stack.follow_pointers(trace);
+        stack
+    }
+
+    /// Follows the frames anew that called functions which matter through pointers: where these lead
+    /// is seen once the registers are known.
+    fn follow_pointers(&mut self, trace: &Trace) {
+        for (index, frame) in trace.frames.iter().enumerate().take(self.frames.len()) {
+            let pointers = self.code.pointers(frame);
+            if pointers.is_empty() || self.frame(index).is_none() {
+                continue;
+            }
+            let mut targets = HashMap::new();
+            let mut matters = false;
+            for (ip, pointer) in pointers.iter() {
+                let Some(found) = self.concrete(index, pointer) else { continue };
+                let target = VirtAddr(found.value);
+                matters |= !matches!(self.code.effect(target), Effect::Nothing);
+                if targets.insert(*ip, target).is_some_and(|other| other != target) {
+                    // It led to different functions.
+                    matters = false;
+                    break;
+                }
+            }
+            let all = pointers.iter().all(|(ip, _)| targets.contains_key(ip));
+            if !matters || !all {
+                continue;
+            }
+            let effects = Pointed { calls: &self.code.calls, targets };
+            let function = self.code.function(frame.lookup_pc());
+            let after_call = frame.kind == FrameKind::Call;
+            let passage = function.and_then(|it| it.at(frame.pc, after_call, &effects));
+            if let (Some(passage), Some(Some(known))) = (passage, self.frames.get_mut(index)) {
+                known.passage = Arc::new(passage);
+            }
+        }
+    }
+
+    /// What is known of a frame.
+    fn frame(&self, index: usize) -> Option<&Known> {
+        self.known(Place { frame: index, jump: 0 })
     }
 
     /// All places up to that of frame `last` and those that jumped to it, innermost first.

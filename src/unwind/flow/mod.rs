@@ -71,6 +71,9 @@ pub enum Effect {
     },
     /// It calls others that take and give back, and returns with this difference.
     Several(Arc<Summary>),
+    /// It goes on where this register points to, and returns from there: how kernels call through
+    /// pointers where the processor's own way is not safe.
+    Through(Register),
     /// It is what some kernels return through, by a jump.
     Return,
     /// It never returns.
@@ -123,6 +126,12 @@ pub trait Effects: Sync {
     fn stores_of(&self, target: VirtAddr) -> Arc<[Value]> {
         let _ = target;
         Arc::new([])
+    }
+
+    /// Where the pointer leads through which the instruction at `ip` calls, if that is known.
+    fn of_pointer(&self, ip: u64, pointer: &Value) -> Option<VirtAddr> {
+        let _ = (ip, pointer);
+        None
     }
 
     /// What counting up through the per-CPU pointer at `from` takes: its class and argument.
@@ -212,6 +221,60 @@ impl Function {
                 step::calls(instruction) && instruction.op0_kind() == OpKind::NearBranch64
             })
             .map(|instruction| VirtAddr(instruction.near_branch_target()))
+    }
+
+    /// Whether it calls anything but fixed addresses; `through` tells which fixed ones only go on
+    /// where a register points to.
+    pub fn calls_by_pointer(&self, through: impl Fn(VirtAddr) -> bool) -> bool {
+        self.instructions.iter().any(|it| {
+            step::calls(it)
+                && (it.op0_kind() != OpKind::NearBranch64
+                    || through(VirtAddr(it.near_branch_target())))
+        })
+    }
+
+    /// The calls through pointers on the way to `pc`, a return address, but for the last: where they
+    /// are, and the pointers.
+    #[must_use]
+    pub fn pointers(&self, pc: VirtAddr, effects: &dyn Effects) -> Vec<(u64, Value)> {
+        let Some(here) = self.before(pc).map(Instruction::ip) else { return Vec::new() };
+        let states = self.settle(effects).unwrap_or_default();
+        let Some((&last, _)) = states.range(..=here).next_back() else { return Vec::new() };
+        let mut found: Vec<(u64, u64, Value)> = Vec::new();
+        let mut ways: Vec<(u64, u64)> = Vec::new();
+        for (&leader, variants) in &states {
+            for state in variants {
+                let onward =
+                    self.run(leader, state.clone(), effects, &mut |instruction, moment, state| {
+                        let ip = instruction.ip();
+                        if moment == Moment::Before
+                            && ip != here
+                            && let Some(pointer) = step::pointer(instruction, state, effects)
+                        {
+                            found.push((leader, ip, pointer));
+                        }
+                    });
+                ways.extend(onward.into_iter().map(|(target, _)| (leader, target)));
+            }
+        }
+        // From where `pc` can be reached.
+        let mut before = BTreeSet::new();
+        let mut todo = vec![last];
+        while let Some(at) = todo.pop() {
+            for (from, to) in &ways {
+                if *to == at && before.insert(*from) {
+                    todo.push(*from);
+                }
+            }
+        }
+        let mut pointers: Vec<(u64, Value)> = Vec::new();
+        for (leader, ip, pointer) in found {
+            let earlier = before.contains(&leader) || leader == last && ip < here;
+            if earlier && !pointers.contains(&(ip, pointer.clone())) {
+                pointers.push((ip, pointer));
+            }
+        }
+        pointers
     }
 
     /// Whether it counts anything of its CPU's through a pointer.

@@ -110,3 +110,49 @@ fn what_was_taken_before_going_on_in_another_function_is_known_there() {
     assert_eq!(state.stack().count(), 0, "its frame is gone");
     assert!(function.going_on(VirtAddr(UNLOCK), &Locks).is_none());
 }
+
+const THROUGH_RAX: u64 = ENTRY + 0x1200;
+
+/// As [`Locks`], and calls through pointers at these places lead to these functions.
+struct Pointing(&'static [(u64, u64)]);
+
+impl Effects for Pointing {
+    fn of_call(&self, target: VirtAddr) -> Effect {
+        match target.0 {
+            THROUGH_RAX => Effect::Through(Register::Rax),
+            _ => Locks.of_call(target),
+        }
+    }
+
+    fn of_pointer(&self, ip: u64, _: &Value) -> Option<VirtAddr> {
+        let found = self.0.iter().find(|(at, _)| ENTRY + at == ip);
+        found.map(|(_, target)| VirtAddr(*target))
+    }
+}
+
+#[test]
+fn a_lock_taken_through_a_table_of_functions_is_held_once_the_pointer_is_known() {
+    // e = o->ops->lock(o); if (e) return e; e = o->ops->run(o, 4); o->ops->unlock(o);
+    let code = "e8000000005553488b87900000004889fb488b00e80000000089c585c0752d488b83900000004889dfbe040000\
+                00488b4010e8000000004889df89c5488b8390000000488b4008e80000000089e85b5de900000000";
+    let calls = [(20, THROUGH_RAX), (50, THROUGH_RAX), (71, THROUGH_RAX), (80, THUNK)];
+    let function = linked(code, &calls);
+    let in_run = VirtAddr(ENTRY + 55);
+    let before = function.at(in_run, true, &Pointing(&[])).unwrap().before;
+    assert_eq!(before.taken, []);
+    // The pointer to `lock` is the only one on the way, and is o->ops->lock.
+    let [(at, pointer)] = &function.pointers(in_run, &Pointing(&[]))[..] else { panic!() };
+    assert_eq!(*at, ENTRY + 20);
+    let Base::Loaded { from, .. } = &pointer.base else { panic!("{pointer:?}") };
+    let Base::Loaded { from, .. } = &from.base else { panic!("{pointer:?}") };
+    assert_eq!(**from, Value::entry(Register::Rdi).plus(0x90));
+    let before = function.at(in_run, true, &Pointing(&[(20, LOCK_KILLABLE)])).unwrap().before;
+    let [taken] = &before.taken[..] else { panic!("{:?}", before.taken) };
+    assert!(taken.certain());
+    assert_eq!(taken.argument, Some(Value::entry(Register::Rdi)));
+    // After `unlock` it is not held any more.
+    let all = Pointing(&[(20, LOCK_KILLABLE), (71, UNLOCK)]);
+    let after = function.at(VirtAddr(ENTRY + 76), true, &all).unwrap().after;
+    assert_eq!(after.taken, []);
+    assert_eq!(function.pointers(VirtAddr(ENTRY + 76), &Pointing(&[])).len(), 2);
+}

@@ -283,9 +283,31 @@ fn count(instruction: &Instruction, state: &mut State, effects: &dyn Effects) {
 }
 
 fn call(instruction: &Instruction, state: &mut State, effects: &dyn Effects) -> bool {
-    let target = (instruction.op0_kind() == OpKind::NearBranch64)
-        .then(|| VirtAddr(instruction.near_branch_target()));
-    called(instruction.ip(), target, state, effects)
+    let ip = instruction.ip();
+    let target = match pointer(instruction, state, effects) {
+        Some(pointer) => effects.of_pointer(ip, &pointer),
+        None => (instruction.op0_kind() == OpKind::NearBranch64)
+            .then(|| VirtAddr(instruction.near_branch_target())),
+    };
+    called(ip, target, state, effects)
+}
+
+/// The pointer through which an instruction calls, if it is a call through one that has a name.
+pub(super) fn pointer(
+    instruction: &Instruction,
+    state: &State,
+    effects: &dyn Effects,
+) -> Option<Value> {
+    if !calls(instruction) {
+        return None;
+    }
+    if instruction.op0_kind() != OpKind::NearBranch64 {
+        return source(instruction, 0, state, Slot::Register(Register::Rip));
+    }
+    match effects.of_call(VirtAddr(instruction.near_branch_target())) {
+        Effect::Through(register) => state.register(register).cloned(),
+        _ => None,
+    }
 }
 
 /// Applies a call made at `ip`; whether it returns.
