@@ -46,10 +46,12 @@ pub(super) fn add(
     for (index, task) in scene.tasks.iter().enumerate().filter(|(_, task)| task.active) {
         let Ok(cpu) = task.cpu else { continue };
         let user = scene.traces.get(index).is_some_and(|trace| in_user_mode(scene, trace));
+        // One whose address is lost may be this very lock.
+        let another = |held: &Held| held.at.map_or(held.kind != lock.kind, |at| at != lock.at);
         let others = held.iter().filter(|held| {
             held.task == index
                 && held.sure
-                && held.at != Some(lock.at)
+                && another(held)
                 && matches!(held.kind, LockKind::Spinlock | LockKind::Rwlock)
         });
         let others = u32::try_from(others.count()).unwrap_or(PREEMPT_MASK);
