@@ -10,8 +10,8 @@ use super::stack::Code;
 use super::undecided::Cpus;
 use super::waiting::{self, Found, Untied};
 use super::{
-    Blocked, Confidence, Holder, Lock, LockGraph, LockKind, Root, TaskRef, Waiter, chain, doing,
-    elimination, evidence, pi, statics, undecided, verdict,
+    Blocked, Confidence, Holder, Lock, LockGraph, LockKind, Mode, Root, TaskRef, Waiter, chain,
+    doing, elimination, evidence, pi, statics, undecided, verdict,
 };
 use crate::dump::VirtAddr;
 use crate::kernel::{Progress, Session, Task};
@@ -301,6 +301,8 @@ fn wants_evidence(lock: &Lock) -> bool {
     !lock.kind.is_condition()
         && lock.readers != Some(0)
         && !lock.orphaned
+        // Whoever has a page locked does not hold its other bits.
+        && (lock.kind != LockKind::Folio || lock.waiters.iter().any(|it| it.mode == Mode::Excl))
         && !lock.holders.iter().any(|holder| holder.confidence == Confidence::Certain)
 }
 

@@ -21,7 +21,7 @@ pub(super) enum Use {
 }
 
 const TABLE: &[(&str, Use)] = {
-    use LockKind::{Mutex, PercpuRwsem, RtMutex, Rwlock, Rwsem, Semaphore, Spinlock};
+    use LockKind::{Folio, Mutex, PercpuRwsem, RtMutex, Rwlock, Rwsem, Semaphore, Spinlock};
     use Mode::{Excl, Read, Write};
     use Use::{Give, Take, Turn};
     use When::{Always, Asked, NonZero, Zero};
@@ -79,6 +79,20 @@ const TABLE: &[(&str, Use)] = {
         ("percpu_up_read", Give(PercpuRwsem, Read)),
         ("percpu_down_write", Take(PercpuRwsem, Write, Always)),
         ("percpu_up_write", Give(PercpuRwsem, Write)),
+        ("folio_lock", Take(Folio, Excl, Always)),
+        ("folio_lock_killable", Take(Folio, Excl, Zero)),
+        ("folio_trylock", Take(Folio, Excl, NonZero)),
+        ("lock_page", Take(Folio, Excl, Always)),
+        ("lock_page_killable", Take(Folio, Excl, Zero)),
+        ("trylock_page", Take(Folio, Excl, NonZero)),
+        // What sleeps where the bit of an unlocked page is set by inlined code (lock_page until 5.15).
+        ("__folio_lock", Take(Folio, Excl, Always)),
+        ("__folio_lock_killable", Take(Folio, Excl, Zero)),
+        ("__lock_page", Take(Folio, Excl, Always)),
+        ("__lock_page_killable", Take(Folio, Excl, Zero)),
+        ("folio_unlock", Give(Folio, Excl)),
+        ("folio_end_read", Give(Folio, Excl)),
+        ("unlock_page", Give(Folio, Excl)),
         ("_raw_spin_lock", Take(Spinlock, Excl, Always)),
         ("_raw_spin_lock_bh", Take(Spinlock, Excl, Always)),
         ("_raw_spin_lock_irq", Take(Spinlock, Excl, Always)),

@@ -23,6 +23,9 @@ const LENGTH: [u64; 3] = [0, 512, 1024];
 /// A pointer to a function is read through so many others.
 const POINTERS: u32 = 3;
 
+/// The bit of a page's flags, its first word, that is its lock: the first in `enum pageflags`.
+const PG_LOCKED: u64 = 0;
+
 /// A cache from addresses, shared by threads.
 pub(super) struct Cache<K, V>(Mutex<HashMap<K, V>>);
 
@@ -128,7 +131,7 @@ impl<'s> Calls<'s> {
                 Effect::Nothing | Effect::NoReturn | Effect::Return | Effect::Through(_)
             )
         });
-        if !matters && !function.counts() {
+        if !matters && !function.counts() && !function.sets_bits() {
             return None;
         }
         let summary = function.summary(&below)?;
@@ -170,6 +173,10 @@ impl Effects for Calls<'_> {
         self.constant(pointer, POINTERS).map(VirtAddr)
     }
 
+    fn of_bit(&self, bit: u64) -> Option<u16> {
+        (bit == PG_LOCKED).then(|| api::class(LockKind::Folio, Mode::Excl))
+    }
+
     fn of_count(&self, from: &Value) -> Option<(u16, Value)> {
         let offset = self.read_count?;
         let class = api::class(LockKind::PercpuRwsem, Mode::Read);
@@ -198,6 +205,10 @@ impl Effects for Pointed<'_, '_> {
         self.targets.get(&ip).copied().or_else(|| self.calls.of_pointer(ip, pointer))
     }
 
+    fn of_bit(&self, bit: u64) -> Option<u16> {
+        self.calls.of_bit(bit)
+    }
+
     fn of_count(&self, from: &Value) -> Option<(u16, Value)> {
         self.calls.of_count(from)
     }
@@ -220,6 +231,10 @@ impl Effects for Below<'_, '_> {
 
     fn of_pointer(&self, ip: u64, pointer: &Value) -> Option<VirtAddr> {
         self.calls.of_pointer(ip, pointer)
+    }
+
+    fn of_bit(&self, bit: u64) -> Option<u16> {
+        self.calls.of_bit(bit)
     }
 
     fn of_count(&self, from: &Value) -> Option<(u16, Value)> {

@@ -136,7 +136,7 @@ fn takes(code: &Code<'_>, function: &Function) -> bool {
         Effect::Several(summary) => !summary.takes.is_empty(),
         _ => false,
     };
-    function.counts() || function.calls().any(takes)
+    function.counts() || function.sets_bits() || function.calls().any(takes)
 }
 
 fn words(

@@ -28,7 +28,7 @@ pub use value::{Base, Slot, Value};
 
 use crate::dump::VirtAddr;
 use crate::unwind::Register;
-use iced_x86::{Code, Decoder, DecoderOptions, Instruction, OpKind};
+use iced_x86::{Code, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -131,6 +131,13 @@ pub trait Effects: Sync {
     /// Where the pointer leads through which the instruction at `ip` calls, if that is known.
     fn of_pointer(&self, ip: u64, pointer: &Value) -> Option<VirtAddr> {
         let _ = (ip, pointer);
+        None
+    }
+
+    /// What setting this bit of a word takes, if it was not set before: its class. The word's address
+    /// names it.
+    fn of_bit(&self, bit: u64) -> Option<u16> {
+        let _ = bit;
         None
     }
 
@@ -275,6 +282,13 @@ impl Function {
             }
         }
         pointers
+    }
+
+    /// Whether it sets bits of memory at once with looking at them.
+    #[must_use]
+    pub fn sets_bits(&self) -> bool {
+        let sets = |it: &Instruction| it.mnemonic() == Mnemonic::Bts && it.has_lock_prefix();
+        self.instructions.iter().any(sets)
     }
 
     /// Whether it counts anything of its CPU's through a pointer.

@@ -156,3 +156,15 @@ fn a_lock_taken_through_a_table_of_functions_is_held_once_the_pointer_is_known()
     assert_eq!(after.taken, []);
     assert_eq!(function.pointers(VirtAddr(ENTRY + 76), &Pointing(&[])).len(), 2);
 }
+
+#[test]
+fn a_lock_that_is_a_bit_is_taken_where_it_was_not_set_before() {
+    // return !test_and_set_bit_lock(PG_locked, &folio->flags);
+    let code = "f0480fba2f000f93c0c3";
+    let digits = (0..code.len()).step_by(2).map(|at| u8::from_str_radix(&code[at..at + 2], 16));
+    let code: Vec<u8> = digits.map(Result::unwrap).collect();
+    let tried = Function::decode(&code, VirtAddr(ENTRY)).summary(&Locks).unwrap();
+    let [take] = &tried.takes[..] else { panic!("{tried:?}") };
+    let of = Of::Callers(Value::entry(Register::Rdi));
+    assert_eq!((&take.of, take.when, take.always), (&of, When::NonZero, true));
+}

@@ -129,6 +129,8 @@ pub struct State {
     stack: BTreeMap<i64, Value>,
     /// The value that the flags compare with zero.
     pub(super) tested: Option<Value>,
+    /// The instruction that set a bit and left in the carry flag whether it was set before.
+    pub(super) carry: Option<u64>,
     /// Values that a test found not to be zero.
     nonzero: Vec<Value>,
     /// What was given back without having been taken here: class, and argument if it has a name.
@@ -145,6 +147,7 @@ impl State {
             registers,
             stack: BTreeMap::new(),
             tested: None,
+            carry: None,
             nonzero: Vec::new(),
             given: Vec::new(),
             taken: Vec::new(),
@@ -477,7 +480,8 @@ impl State {
                 given.push(more.clone());
             }
         }
-        State { registers, stack, tested, nonzero, given, taken }
+        let carry = self.carry.filter(|_| self.carry == other.carry);
+        State { registers, stack, tested, carry, nonzero, given, taken }
     }
 
     /// Whether two states have taken the same things: such are joined, others kept apart, so that
@@ -558,6 +562,21 @@ impl State {
             });
         }
         Some(state)
+    }
+
+    /// The state on a branch on which the bit was set before (`carry`), so that it was not taken, or
+    /// was not.
+    pub(super) fn given_carry(&self, carry: bool) -> State {
+        let mut state = self.clone();
+        if let Some(ip) = self.carry {
+            state.taken.retain_mut(|taken| {
+                if taken.call == ip {
+                    taken.pending = None;
+                }
+                taken.call != ip || !carry
+            });
+        }
+        state
     }
 
     /// Whether the flags tell something of a call that may have taken something.

@@ -42,6 +42,15 @@ pub(super) fn calls(instruction: &Instruction) -> bool {
 /// The states where a jump is taken and where it is not, of the state before it; `None` for a way
 /// that it cannot go.
 pub(super) fn branches(instruction: &Instruction, state: &State) -> (Option<State>, Option<State>) {
+    if state.carry.is_some() {
+        match instruction.mnemonic() {
+            Mnemonic::Jb => return (Some(state.given_carry(true)), Some(state.given_carry(false))),
+            Mnemonic::Jae => {
+                return (Some(state.given_carry(false)), Some(state.given_carry(true)));
+            }
+            _ => {}
+        }
+    }
     match instruction.mnemonic() {
         Mnemonic::Jmp => (Some(state.clone()), None),
         Mnemonic::Je => (state.given_that(true), state.given_that(false)),
@@ -69,14 +78,22 @@ pub(super) fn chooses(instruction: &Instruction) -> bool {
     matches!(
         instruction.mnemonic(),
         Mnemonic::Cmove | Mnemonic::Cmovne | Mnemonic::Cmovs | Mnemonic::Cmovns
-    ) || matches!(instruction.mnemonic(), Mnemonic::Sete | Mnemonic::Setne)
+    ) || sets(instruction)
+}
+
+/// Whether it puts a 1 somewhere or a 0, depending on a test.
+fn sets(instruction: &Instruction) -> bool {
+    use Mnemonic::{Setae, Setb, Sete, Setne};
+    matches!(instruction.mnemonic(), Sete | Setne | Setb | Setae)
 }
 
 /// The states after an instruction that chooses, of the state before it, if what it chooses by is
 /// the result of a call that may have taken something: apart, so that it stays known which value
 /// goes with what was taken.
 pub(super) fn chosen(instruction: &Instruction, state: &State) -> Option<[Option<State>; 2]> {
-    if !chooses(instruction) || !state.asks_for_taken() {
+    let by_carry = matches!(instruction.mnemonic(), Mnemonic::Setb | Mnemonic::Setae);
+    let asks = if by_carry { state.carry.is_some() } else { state.asks_for_taken() };
+    if !chooses(instruction) || !asks {
         return None;
     }
     let to = general_register(instruction.op0_register())?;
@@ -91,10 +108,12 @@ pub(super) fn chosen(instruction: &Instruction, state: &State) -> Option<[Option
     let (yes, no) = match instruction.mnemonic() {
         Mnemonic::Cmove | Mnemonic::Sete => (state.given_that(true), state.given_that(false)),
         Mnemonic::Cmovne | Mnemonic::Setne => (state.given_that(false), state.given_that(true)),
+        Mnemonic::Setb => (Some(state.given_carry(true)), Some(state.given_carry(false))),
+        Mnemonic::Setae => (Some(state.given_carry(false)), Some(state.given_carry(true))),
         Mnemonic::Cmovs => (negative(state), state.given_error(false, 0)),
         _ => (state.given_error(false, 0), negative(state)),
     };
-    if matches!(instruction.mnemonic(), Mnemonic::Sete | Mnemonic::Setne) {
+    if sets(instruction) {
         return Some([with(yes, number(1)), with(no, number(0))]);
     }
     let made = || Value::made(instruction.ip(), Slot::Register(to));
@@ -224,6 +243,10 @@ pub(super) fn step(instruction: &Instruction, state: &mut State, effects: &dyn E
             count(instruction, state, effects);
             state.tested = None;
         }
+        Mnemonic::Bts if instruction.has_lock_prefix() => {
+            state.tested = None;
+            state.carry = set_bit(instruction, state, effects).then_some(ip);
+        }
         Mnemonic::Leave => {
             if let Some(rbp) = state.register(Register::Rbp).cloned() {
                 let saved = rbp.on_stack().and_then(|offset| state.stack_slot(offset)).cloned();
@@ -236,6 +259,7 @@ pub(super) fn step(instruction: &Instruction, state: &mut State, effects: &dyn E
             forget_written(instruction, state);
             if instruction.rflags_modified() != 0 {
                 state.tested = None;
+                state.carry = None;
             }
         }
     }
@@ -280,6 +304,29 @@ fn count(instruction: &Instruction, state: &mut State, effects: &dyn Effects) {
         pending: None,
         by_store: false,
     });
+}
+
+/// A bit is set in memory, and the carry flag tells whether it was set before: so are locks taken that
+/// are one bit. Whether that is of any meaning.
+fn set_bit(instruction: &Instruction, state: &mut State, effects: &dyn Effects) -> bool {
+    let bit = instruction.try_immediate(1).ok();
+    let at = address(instruction, state).filter(|at| at.on_stack().is_none());
+    let Some(class) = bit.zip(at.as_ref()).and_then(|(bit, _)| effects.of_bit(bit)) else {
+        return false;
+    };
+    let ip = instruction.ip();
+    state.take(Taken {
+        call: ip,
+        target: VirtAddr(ip),
+        class,
+        argument: at,
+        always: true,
+        maybe_given: Vec::new(),
+        nth: 0,
+        pending: Some(When::NonZero),
+        by_store: false,
+    });
+    true
 }
 
 fn call(instruction: &Instruction, state: &mut State, effects: &dyn Effects) -> bool {
@@ -385,6 +432,7 @@ pub(super) fn called(
         state.set(register, Value::made(ip, Slot::Register(register)));
     }
     state.tested = None;
+    state.carry = None;
     true
 }
 

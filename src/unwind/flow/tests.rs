@@ -32,6 +32,10 @@ impl Effects for Locks {
         }
     }
 
+    fn of_bit(&self, bit: u64) -> Option<u16> {
+        (bit == 0).then_some(CLASS + 3)
+    }
+
     fn of_count(&self, from: &Value) -> Option<(u16, Value)> {
         Some((CLASS + 2, from.plus(-0x40)))
     }
