@@ -50,7 +50,7 @@ fn a_mutex_names_its_owner_beside_three_flags() {
     let held = mutex_with(TASK | 1);
     assert_eq!(holders(&held), [(TASK, Mode::Excl, Confidence::Certain)]);
     assert_eq!((held.words.as_str(), held.readers), ("owned", None));
-    let handed = mutex_with(TASK | MUTEX_HANDOFF | MUTEX_PICKUP);
+    let handed = mutex_with(TASK | 2 | 4);
     assert_eq!(handed.words, "handed over");
     assert_eq!(holders(&handed), [(TASK, Mode::Excl, Confidence::Certain)]);
     assert_eq!(state(&handed, "pickup"), Some(StateValue::Flag(true)));
@@ -67,23 +67,23 @@ fn rwsem_with(count: u64, owner: u64) -> Decoded {
 
 #[test]
 fn a_rwsem_held_for_writing_names_its_owner() {
-    let held = rwsem_with(RWSEM_WRITER | RWSEM_WAITERS, TASK);
+    let held = rwsem_with(1 | 2, TASK);
     assert_eq!(holders(&held), [(TASK, Mode::Write, Confidence::Certain)]);
     assert_eq!((held.words.as_str(), held.readers), ("held by a writer", None));
     // RWSEM_NONSPINNABLE, and both such bits of 5.3 to 5.10.
     for bits in [2, 6] {
-        assert_eq!(holders(&rwsem_with(RWSEM_WRITER, TASK | bits)).len(), 1);
+        assert_eq!(holders(&rwsem_with(1, TASK | bits)).len(), 1);
     }
-    let changing = rwsem_with(RWSEM_WRITER, TASK | RWSEM_READER_OWNED);
+    let changing = rwsem_with(1, TASK | 1);
     assert!(holders(&changing).is_empty() && changing.doubts.len() == 1);
 }
 
 #[test]
 fn a_rwsem_held_for_reading_counts_and_knows_only_the_last_reader() {
-    let held = rwsem_with((3 << RWSEM_READER_SHIFT) | RWSEM_WAITERS, TASK | RWSEM_READER_OWNED);
+    let held = rwsem_with(0x302, TASK | 1);
     assert_eq!((held.words.as_str(), held.readers), ("held by 3 readers", Some(3)));
     assert_eq!(holders(&held), [(TASK, Mode::Read, Confidence::Possible)]);
-    let free = rwsem_with(RWSEM_WAITERS, TASK | RWSEM_READER_OWNED);
+    let free = rwsem_with(2, TASK | 1);
     assert_eq!((free.words.as_str(), free.readers), ("not held", Some(0)));
     assert!(holders(&free).is_empty());
     // RWSEM_FLAG_READFAIL is no reader.
@@ -109,7 +109,8 @@ fn rt_types() -> TypeTable {
 fn an_rt_mutex_names_its_owner_beside_its_flags() {
     let with = |owner| decoded(rt_types(), "rt_mutex_base", &[(24, owner)], rt_mutex);
     assert_eq!(holders(&with(TASK | 1)), [(TASK, Mode::Excl, Confidence::Certain)]);
-    assert_eq!(holders(&with(TASK | 2)).len(), 1, "the flags of 2.6.39 and before");
+    // The flags of 2.6.39 and before.
+    assert_eq!(holders(&with(TASK | 3)), [(TASK, Mode::Excl, Confidence::Certain)]);
     let free = with(1);
     assert_eq!((free.words.as_str(), free.readers), ("not owned", Some(0)));
 }
@@ -120,16 +121,16 @@ fn an_rt_rwlock_is_held_by_the_owner_of_its_mutex_or_by_readers_that_it_counts()
         let words = [(0, readers.into()), (32, owner)];
         decoded(rt_types(), "rwbase_rt", &words, rt_rwlock)
     };
-    let written = with(RT_WRITER_BIAS, TASK | 1);
+    let written = with(0x4000_0000, TASK | 1);
     assert_eq!(holders(&written), [(TASK, Mode::Write, Confidence::Certain)]);
     assert_eq!((written.words.as_str(), written.readers), ("held by a writer", None));
     // A writer has the mutex, took the bias off and waits for two readers.
     let closed = with(2, TASK | 1);
     assert_eq!((closed.words.as_str(), closed.readers), ("held by 2 readers", Some(2)));
     assert!(holders(&closed).is_empty());
-    let open = with(RT_READER_BIAS + 1, 0);
+    let open = with(0x8000_0001, 0);
     assert_eq!((open.words.as_str(), open.readers), ("held by 1 reader", Some(1)));
-    assert_eq!(with(RT_READER_BIAS, 0).words, "not held");
+    assert_eq!(with(0x8000_0000, 0).words, "not held");
 }
 
 #[test]
@@ -180,7 +181,7 @@ fn a_percpu_rwsem_sums_the_readers_of_all_cpus_and_says_that_a_writer_closed_it(
 
 #[test]
 fn a_qspinlocks_word_has_a_byte_for_locked_a_bit_for_pending_and_the_last_cpu() {
-    let word = 1 | QSPIN_PENDING | (5 + 1) << QSPIN_TAIL_CPU_SHIFT;
+    let word = 1 | 0x100 | (5 + 1) << 18;
     let held = qspinlock(word);
     assert_eq!((held.words.as_str(), held.readers), ("locked", None));
     assert_eq!(state(&held, "pending"), Some(StateValue::Flag(true)));
@@ -191,10 +192,10 @@ fn a_qspinlocks_word_has_a_byte_for_locked_a_bit_for_pending_and_the_last_cpu() 
 
 #[test]
 fn a_qrwlocks_count_is_a_writer_or_readers() {
-    let written = qrwlock(QRW_WRITER | QRW_WAITING);
+    let written = qrwlock(0x1ff);
     assert_eq!((written.words.as_str(), written.readers), ("held by a writer", None));
     assert_eq!(state(&written, "waiting"), Some(StateValue::Flag(true)));
-    let read = qrwlock(2 << QRW_READER_SHIFT);
+    let read = qrwlock(0x400);
     assert_eq!((read.words.as_str(), read.readers), ("held by 2 readers", Some(2)));
     assert_eq!(qrwlock(0).words, "not held");
 }

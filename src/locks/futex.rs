@@ -358,10 +358,10 @@ mod tests {
 
     #[test]
     fn a_word_with_the_bit_for_waiters_is_its_owners_number() {
-        assert_eq!(mutex([FUTEX_WAITERS | 159, 0, 0, 0, 0]), Some(159));
-        assert_eq!(mutex([FUTEX_WAITERS | FUTEX_OWNER_DIED | 159, 0, 0, 0, 0]), Some(159));
+        assert_eq!(mutex([0x8000_009f, 0, 0, 0, 0]), Some(159));
+        assert_eq!(mutex([0xc000_009f, 0, 0, 0, 0]), Some(159));
         assert_eq!(mutex([159, 0, 0, 0, 0]), None);
-        assert_eq!(mutex([FUTEX_WAITERS, 0, 0, 0, 0]), None);
+        assert_eq!(mutex([0x8000_0000, 0, 0, 0, 0]), None);
     }
 
     #[test]

@@ -193,7 +193,7 @@ mod tests {
             40,
             &[("rwbase: rwbase_rt", 0, 0)],
         );
-        assert_eq!(busy(types, 0, RT_FREE + 1, RT_FREE), [(LockKind::Rwsem, MM)]);
+        assert_eq!(busy(types, 0, 0x8000_0001, 0x8000_0000), [(LockKind::Rwsem, MM)]);
     }
 
     #[test]
