@@ -4,15 +4,18 @@ use super::arguments::Report;
 use super::json::Json;
 use super::output::{self, Failure, Style};
 use super::source;
+use crate::dump::VirtAddr;
 use crate::kernel::Session;
 use crate::locks::{
     self, Confidence, Cycle, Holder, Lock, LockGraph, Spot, StateValue, TaskRef, Undecided, Waiter,
     Why,
 };
 use crate::present::span;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 
-/// Waiters of one lock that the text names; the rest are counted.
+/// Waiters of one lock that the text names, and tasks at either end of a deadlock; the rest are
+/// counted.
 const NAMED: usize = 12;
 
 pub(super) fn run(report: &Report, style: Style) -> Result<(), Failure> {
@@ -110,7 +113,7 @@ fn write_lock<W: Write>(json: &mut Json<W>, lock: &Lock) -> io::Result<()> {
                 match value {
                     StateValue::Number(number) => json.plain(number),
                     StateValue::Flag(set) => json.plain(set),
-                    StateValue::Bits(bits) => json.address(crate::dump::VirtAddr(*bits)),
+                    StateValue::Bits(bits) => json.address(VirtAddr(*bits)),
                     StateValue::Text(text) => json.text(text),
                 }
             })
@@ -197,12 +200,6 @@ fn label(task: &TaskRef) -> String {
     format!("{}[{}]", task.comm, task.pid)
 }
 
-/// What people call a lock, by its address.
-fn name_of(graph: &LockGraph, at: crate::dump::VirtAddr) -> String {
-    let lock = graph.locks.iter().find(|lock| lock.at == at);
-    lock.map_or_else(|| at.to_string(), |lock| lock.name.clone())
-}
-
 fn write_text(
     out: &mut impl Write,
     graph: &LockGraph,
@@ -220,10 +217,12 @@ fn write_text(
     for line in wrap(&graph.verdict, 96) {
         writeln!(out, "{}", style.bold(&line))?;
     }
+    let named: HashMap<VirtAddr, &str> =
+        graph.locks.iter().map(|lock| (lock.at, lock.name.as_str())).collect();
     for (index, cycle) in graph.cycles.iter().enumerate() {
         let title = format!("Deadlock {} of {}", index + 1, graph.cycles.len());
         writeln!(out, "\n{}", style.bold(&title))?;
-        write_cycle(out, graph, cycle, style)?;
+        write_cycle(out, &named, cycle, style)?;
     }
     if !graph.roots.is_empty() {
         writeln!(out, "\n{}", style.bold("Who holds it up"))?;
@@ -266,12 +265,20 @@ fn write_text(
 /// The ring, one task a line, closed at the end.
 fn write_cycle(
     out: &mut impl Write,
-    graph: &LockGraph,
+    named: &HashMap<VirtAddr, &str>,
     cycle: &Cycle,
     style: Style,
 ) -> io::Result<()> {
     let last = cycle.tasks.len().saturating_sub(1);
+    let middle = if cycle.tasks.len() > 2 * NAMED { NAMED..last + 1 - NAMED } else { 0..0 };
     for (index, (task, lock)) in cycle.tasks.iter().zip(&cycle.locks).enumerate() {
+        if middle.contains(&index) {
+            if index == middle.start {
+                let bar = style.pick("│ ", "| ");
+                writeln!(out, "  {bar} and so on, {} tasks more", middle.len())?;
+            }
+            continue;
+        }
         let bar = match index {
             _ if last == 0 => style.pick("⟲", "@"),
             0 => style.pick("┌▶", "+>"),
@@ -280,7 +287,7 @@ fn write_cycle(
         };
         let next = cycle.tasks.get(index + 1).or(cycle.tasks.first());
         let next = next.map(label).unwrap_or_default();
-        let waits = name_of(graph, *lock);
+        let waits = named.get(lock).map_or_else(|| lock.to_string(), |name| (*name).to_owned());
         writeln!(out, "  {bar} {} waits for {waits}, held by {next}", style.bad(&label(task)))?;
     }
     Ok(())
@@ -399,22 +406,27 @@ fn write_dot(out: &mut impl Write, graph: &LockGraph) -> io::Result<()> {
     }
     tasks.sort_by_key(|task| (task.pid, task.at));
     tasks.dedup_by_key(|task| task.at);
+    let in_cycle: HashSet<VirtAddr> =
+        graph.cycles.iter().flat_map(|cycle| &cycle.tasks).map(|task| task.at).collect();
     for task in tasks {
-        let in_cycle = graph.cycles.iter().any(|cycle| cycle.tasks.contains(task));
-        let color = if in_cycle { " color=red" } else { "" };
+        let color = if in_cycle.contains(&task.at) { " color=red" } else { "" };
         writeln!(out, "  \"{}\" [label=\"{}\"{color}];", task.at, escape(&label(task)))?;
     }
-    let on_cycle = |task: &TaskRef, at| {
-        graph.cycles.iter().any(|cycle| {
-            cycle.tasks.iter().zip(&cycle.locks).any(|(t, lock)| t == task && *lock == at)
+    // The arrows of the cycles: from each task to its lock, and on to the next task.
+    let arrows: HashSet<(VirtAddr, VirtAddr)> = graph
+        .cycles
+        .iter()
+        .flat_map(|cycle| {
+            let tasks = cycle.tasks.iter().map(|task| task.at);
+            let next = tasks.clone().cycle().skip(1);
+            let locks = cycle.locks.iter().copied();
+            tasks.zip(locks.clone()).chain(locks.zip(next))
         })
-    };
-    let held_on_cycle = |task: &TaskRef, at| {
-        graph.cycles.iter().any(|cycle| cycle.tasks.contains(task) && cycle.locks.contains(&at))
-    };
+        .collect();
     for lock in &graph.locks {
         for waiter in &lock.waiters {
-            let color = if on_cycle(&waiter.task, lock.at) { " color=red" } else { "" };
+            let red = arrows.contains(&(waiter.task.at, lock.at));
+            let color = if red { " color=red" } else { "" };
             let mode = waiter.mode.name();
             writeln!(
                 out,
@@ -423,7 +435,8 @@ fn write_dot(out: &mut impl Write, graph: &LockGraph) -> io::Result<()> {
             )?;
         }
         for holder in &lock.holders {
-            let color = if held_on_cycle(&holder.task, lock.at) { " color=red" } else { "" };
+            let red = arrows.contains(&(lock.at, holder.task.at));
+            let color = if red { " color=red" } else { "" };
             let dashed = match holder.confidence {
                 Confidence::Certain => "",
                 _ => " style=dashed",

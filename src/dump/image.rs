@@ -6,17 +6,24 @@
 use super::flattened::Pieces;
 use super::mapping::Bytes;
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// After so many bytes read the memory that holds them is given back: all of a large dump's tasks
+/// and stacks need not be there at once.
+const RESIDENT: u64 = 64 << 20;
 
 /// A dump file's contents, seen unflattened.
 pub(super) struct Image {
     bytes: Bytes,
     pieces: Option<Pieces>,
+    /// Bytes read since memory was last given back.
+    read: AtomicU64,
 }
 
 impl Image {
     pub(super) fn new(bytes: Bytes) -> Image {
         let pieces = Pieces::find(&bytes);
-        Image { bytes, pieces }
+        Image { bytes, pieces, read: AtomicU64::new(0) }
     }
 
     /// Whether the file is flattened.
@@ -42,6 +49,10 @@ impl Image {
     /// `len` bytes from `offset` on, if all of them are there. Borrowed from the file unless they
     /// lie in several pieces. Never allocates more than the file is long.
     pub(super) fn get(&self, offset: u64, len: u64) -> Option<Cow<'_, [u8]>> {
+        if self.read.fetch_add(len, Ordering::Relaxed) > RESIDENT {
+            self.read.store(0, Ordering::Relaxed);
+            self.bytes.give_back();
+        }
         let Some(pieces) = &self.pieces else {
             return plain(&self.bytes, offset, len).map(Cow::Borrowed);
         };

@@ -25,6 +25,19 @@ impl Bytes {
         let mapped = unsafe { memmap2::Mmap::map(file) }?;
         Ok(Bytes::Mapped(mapped))
     }
+
+    /// Gives back the memory that holds what was read of a mapped file; it comes again when it is
+    /// read again.
+    #[expect(unsafe_code, reason = "only some advice to the kernel is safe by itself")]
+    pub(crate) fn give_back(&self) {
+        if let Bytes::Mapped(mapped) = self {
+            // SAFETY: the mapping is private, read only, and of a file: its pages are dropped and
+            // read from the file again, and nobody can have written to them.
+            let advised = unsafe { mapped.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+            // Without it the program only takes more room.
+            drop(advised);
+        }
+    }
 }
 
 impl Deref for Bytes {

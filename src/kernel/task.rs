@@ -37,6 +37,11 @@ pub struct Task {
     pub rss_kib: Known<u64>,
     /// Resident share of the machine's memory, in percent.
     pub mem_percent: Known<f64>,
+    /// When it was started, since boot (`start_time`, by the monotonic clock).
+    pub started: Known<Duration>,
+    /// The `struct rt_mutex_waiter` with which it waits for an rt_mutex, null if it does not
+    /// (`pi_blocked_on`).
+    pub pi_blocked_on: Known<VirtAddr>,
     /// How long before the dump it last ran (or was put on or off a CPU).
     pub since_ran: Known<Duration>,
 }

@@ -38,6 +38,10 @@ pub(super) struct TaskFields {
     cpu: Known<CpuField>,
     last_arrival: Known<Field>,
     exec_start: Known<Field>,
+    /// In nanoseconds (3.17), or a `struct timespec`: seconds, and nanoseconds behind them.
+    start_time: Known<Field>,
+    start_seconds: Option<Field>,
+    pi_blocked_on: Known<Field>,
     sp: Known<Field>,
     /// `rss_stat.count`: counters that have not been added to those of the `mm_struct` yet.
     pub(super) rss_counts: Option<RssCounts>,
@@ -105,6 +109,9 @@ impl TaskFields {
                 .or_else(|_| kernel.field("thread_info", "cpu").map(CpuField::Stack)),
             last_arrival: known("sched_info.last_arrival"),
             exec_start: known("se.exec_start"),
+            start_time: known("start_time.tv_nsec").or_else(|_| known("start_time")),
+            start_seconds: of("start_time.tv_sec").ok(),
+            pi_blocked_on: known("pi_blocked_on"),
             sp: known("thread.sp"),
             rss_counts: ty.member("rss_stat.count").ok().and_then(|member| {
                 let kinds = member.ty.size()? / 4;
@@ -128,6 +135,8 @@ impl TaskFields {
             &fields.leader,
             &fields.last_arrival,
             &fields.exec_start,
+            &fields.start_time,
+            &fields.pi_blocked_on,
         ];
         let threads = fields.threads.as_ref().ok().map(|threads| threads.node);
         let signal = fields.threads.as_ref().ok().and_then(|threads| Some(threads.head?.0));
@@ -142,6 +151,7 @@ impl TaskFields {
                 .chain(maybe.into_iter().flatten().copied())
                 .chain(threads)
                 .chain(signal)
+                .chain(fields.start_seconds)
                 .chain(cpu)
                 .chain(counts),
         );
@@ -195,6 +205,8 @@ impl TaskFields {
             vsz_kib: Ok(0),
             rss_kib: Ok(0),
             mem_percent: Ok(0.0),
+            started: self.started(&bytes),
+            pi_blocked_on: maybe(&self.pi_blocked_on).map(VirtAddr),
             since_ran: self.last_ran(&bytes),
         };
         Ok(TaskRead {
@@ -230,6 +242,17 @@ impl TaskFields {
         match last {
             0 => Err(Unknown::because("the scheduler has kept no time for it")),
             last => Ok(Duration::from_nanos(last)),
+        }
+    }
+
+    fn started(&self, bytes: &StructBytes) -> Known<Duration> {
+        let nanoseconds = bytes.get(self.start_time.clone()?);
+        let Some(seconds) = self.start_seconds else {
+            return Ok(Duration::from_nanos(nanoseconds));
+        };
+        match u32::try_from(nanoseconds).ok().filter(|nanoseconds| *nanoseconds < 1_000_000_000) {
+            Some(nanoseconds) => Ok(Duration::new(bytes.get(seconds), nanoseconds)),
+            None => Err(Unknown::because("its start_time is impossible")),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::complaints::Complaints;
 use super::decode::{self, Decoded, Recorded};
+use super::evidence::Held;
 use super::graph::{self, Edges};
 use super::layout::Queue;
 use super::name::Names;
@@ -203,7 +204,7 @@ fn exited(scene: &Scene<'_>, found: &Found, recorded: &Recorded) -> Option<Strin
     }
     let first = found.queue.iter().find(|queued| queued.position == Some(1) && !queued.spinning)?;
     let waited = scene.tasks.get(first.task)?.since_ran.as_ref().ok()?;
-    let late = scene.clock.started_after(task.at, *waited)?;
+    let late = scene.clock.started_after(*task.started.as_ref().ok()?, *waited)?;
     Some(format!(
         "{record}; there lives {} now, which was started {:.1} s after the first in line had begun \
          to wait: the holder has exited and its task_struct was used again",
@@ -240,10 +241,14 @@ fn add_evidence(scene: &Scene<'_>, code: &Code<'_>, locks: &mut [Lock]) -> HashM
         return HashMap::new();
     }
     let held = evidence::held(scene, code);
+    let mut by_lock: HashMap<_, Vec<&Held>> = HashMap::new();
+    for found in &held {
+        by_lock.entry((found.at, found.kind)).or_default().push(found);
+    }
     for lock in locks.iter_mut().filter(|lock| wants_evidence(lock)) {
         let recorded: HashSet<_> = lock.holders.iter().map(|holder| holder.task.at).collect();
         let waiting: HashSet<_> = lock.waiters.iter().map(|waiter| waiter.task.at).collect();
-        for found in held.iter().filter(|held| held.at == Some(lock.at) && held.kind == lock.kind) {
+        for found in by_lock.get(&(Some(lock.at), lock.kind)).into_iter().flatten() {
             let Some(task) = scene.tasks.get(found.task).map(task_ref) else { continue };
             // Having asked for a lock on some path is what everybody who waits for it has done.
             if !found.sure && waiting.contains(&task.at) {
@@ -310,13 +315,14 @@ fn wants_evidence(lock: &Lock) -> bool {
 fn others(scene: &Scene<'_>, locks: &[Lock], untied: &[Untied]) -> Vec<Blocked> {
     let tied: HashSet<_> =
         locks.iter().flat_map(|lock| &lock.waiters).map(|waiter| waiter.task.at).collect();
+    let whys: HashMap<usize, &String> =
+        untied.iter().map(|untied| (untied.task, &untied.why)).collect();
     let mut others = Vec::new();
     for (index, task) in scene.tasks.iter().enumerate() {
         if tied.contains(&task.at) {
             continue;
         }
-        let why =
-            untied.iter().find(|untied| untied.task == index).map(|untied| untied.why.clone());
+        let why = whys.get(&index).map(|why| (*why).clone());
         if why.is_none() && (!scene.uninterruptible(task) || task.active) {
             continue;
         }

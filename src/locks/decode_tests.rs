@@ -199,3 +199,53 @@ fn a_qrwlocks_count_is_a_writer_or_readers() {
     assert_eq!((read.words.as_str(), read.readers), ("held by 2 readers", Some(2)));
     assert_eq!(qrwlock(0).words, "not held");
 }
+
+#[test]
+fn each_flag_of_a_mutex_is_no_part_of_its_owner() {
+    for flags in 0..8 {
+        let decoded = mutex_with(TASK | flags);
+        assert_eq!(holders(&decoded), [(TASK, Mode::Excl, Confidence::Certain)], "{flags}");
+        assert_eq!(state(&decoded, "handoff"), Some(StateValue::Flag(flags & 2 != 0)), "{flags}");
+        assert_eq!(state(&decoded, "pickup"), Some(StateValue::Flag(flags & 4 != 0)), "{flags}");
+        let why = decoded.holders[0].why.to_string();
+        assert_eq!(why.contains("has not yet picked it up"), flags & 4 != 0, "{why}");
+        assert_eq!(mutex_with(flags).words, "not owned");
+    }
+}
+
+#[test]
+fn no_reader_is_made_of_an_owner_that_is_none_or_no_readers() {
+    assert!(holders(&rwsem_with(0x100, TASK)).is_empty());
+    assert!(holders(&rwsem_with(0x100, RWSEM_READER_OWNED)).is_empty());
+    let nobody = rwsem_with(RWSEM_WRITER, 0);
+    assert!(holders(&nobody).is_empty() && nobody.doubts.len() == 1);
+}
+
+#[test]
+fn as_many_readers_as_there_may_be_tasks_are_believed_and_one_more_is_not() {
+    let most = READERS_LIMIT << RWSEM_READER_SHIFT;
+    assert_eq!(rwsem_with(most, 0).readers, Some(READERS_LIMIT));
+    assert_eq!(rwsem_with(most + 0x100, 0).words, "impossible count");
+    let handed = rwsem_with(0x100 | RWSEM_HANDOFF, 0);
+    assert_eq!(state(&handed, "handoff"), Some(StateValue::Flag(true)));
+    assert_eq!(state(&handed, "waiters"), Some(StateValue::Flag(false)));
+}
+
+#[test]
+fn a_qspinlock_is_free_while_it_is_only_asked_for() {
+    // CPU 3 is the last, with its second node; the holder has just left.
+    let asked = qspinlock((3 + 1) << 18 | 1 << 16 | 1 << 8);
+    assert_eq!((asked.words.as_str(), asked.readers), ("not locked", Some(0)));
+    assert_eq!(state(&asked, "tail_cpu"), Some(StateValue::Number(3)));
+    // Half a writer's byte is no writer, and that somebody waits is no reader.
+    assert_eq!(qrwlock(0x0f).words, "not held");
+    assert_eq!((qrwlock(0x100).readers, qrwlock(0x300).readers), (Some(0), Some(1)));
+}
+
+#[test]
+fn a_completion_that_was_completed_just_short_of_all_is_counted() {
+    let types = types().with("completion", 32, &[("done", 0, 4)]);
+    let done = u64::from(u32::MAX / 2) - 1;
+    let words = decoded(types, "completion", &[(0, done)], completion).words;
+    assert_eq!(words, format!("completed {done} times, not yet consumed"));
+}

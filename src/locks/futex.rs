@@ -112,12 +112,13 @@ pub(super) fn find(scene: &Scene<'_>, waits: &mut Waits) {
         }
     };
     let mut found: HashMap<Key, Found> = HashMap::new();
+    let mut chains = Chains { scene, whole: HashMap::new() };
     for (index, task) in scene.tasks.iter().enumerate() {
         if task.active || task.mm.is_none() {
             continue;
         }
         let Some(pi) = sleeps_in_futex(&scene.functions(index)) else { continue };
-        let Some((queue, key)) = queue_of(scene, &layout, index) else { continue };
+        let Some((queue, key)) = queue_of(&mut chains, &layout, index) else { continue };
         let at = match key {
             Key::Private(_, at) => Some(at),
             // Each process has it elsewhere: where the first one has it.
@@ -271,14 +272,34 @@ fn sleeps_in_futex(functions: &[&str]) -> Option<bool> {
     })
 }
 
+/// The chains of hash buckets, each walked once.
+struct Chains<'a, 's> {
+    scene: &'a Scene<'s>,
+    /// Whether the chain that a node is in is closed, and has more than this node.
+    whole: HashMap<VirtAddr, bool>,
+}
+
+impl Chains<'_, '_> {
+    fn holds(&mut self, node: VirtAddr) -> bool {
+        if let Some(whole) = self.whole.get(&node) {
+            return *whole;
+        }
+        let memory = self.scene.session.memory();
+        let ring = Ring::walk(memory, node, 2 * self.scene.tasks.len() + 1024);
+        let whole = ring.damage.is_none() && ring.nodes.len() > 1;
+        self.whole.extend(ring.nodes.into_iter().map(|node| (node, whole)));
+        whole
+    }
+}
+
 /// The queue entry on a task's stack, and its key.
-fn queue_of(scene: &Scene<'_>, layout: &Layout, index: usize) -> Option<(VirtAddr, Key)> {
+fn queue_of(chains: &mut Chains<'_, '_>, layout: &Layout, index: usize) -> Option<(VirtAddr, Key)> {
+    let scene = chains.scene;
     let memory = scene.session.memory();
     let task = scene.tasks.get(index)?;
-    scene.live_words(index)?.iter().filter(|(_, word)| *word == task.at.0).find_map(|(slot, _)| {
+    scene.own_slots(index)?.iter().find_map(|slot| {
         let queue = slot.minus(layout.task);
-        let ring = Ring::walk(memory, queue.plus(layout.node), 2 * scene.tasks.len() + 1024);
-        if ring.damage.is_some() || ring.nodes.len() < 2 {
+        if !chains.holds(queue.plus(layout.node)) {
             return None;
         }
         let key = layout.key(memory, queue)?;

@@ -10,6 +10,8 @@ use std::collections::{HashMap, HashSet};
 
 /// At most this many cycles are listed of one knot of locks; the rest are the same knot again.
 const CYCLES_OF_ONE_KNOT: usize = 16;
+/// From at most this many of a knot's tasks a cycle is looked for: each look may pass all of them.
+const STARTS_IN_ONE_KNOT: usize = 256;
 
 /// The edges of the graph, by index of the lock.
 pub(super) struct Edges {
@@ -55,44 +57,77 @@ pub(super) fn count_blocked(locks: &mut [Lock], edges: &Edges) {
             behind
         })
         .collect();
-    let waiting: Vec<usize> = locks.iter().map(|lock| lock.waiters.len()).collect();
     // A task waits for one lock only, so the tasks behind a set of locks are the sum of their waiters.
-    let counts: Vec<usize> = (0..locks.len())
-        .map(|lock| reachable(lock, &behind).into_iter().filter_map(|at| waiting.get(at)).sum())
-        .collect();
-    for (lock, blocks) in locks.iter_mut().zip(counts) {
+    let waiting: Vec<usize> = locks.iter().map(|lock| lock.waiters.len()).collect();
+    for (lock, blocks) in locks.iter_mut().zip(sums_behind(&behind, &waiting)) {
         lock.blocks = blocks;
     }
 }
 
-fn reachable(from: usize, next: &[Vec<usize>]) -> HashSet<usize> {
-    let mut seen = HashSet::from([from]);
-    let mut todo = vec![from];
-    while let Some(at) = todo.pop() {
-        for &to in next.get(at).into_iter().flatten() {
-            if seen.insert(to) {
-                todo.push(to);
+/// Of each node the sum of the `own` of all that can be reached from it, itself included.
+///
+/// Nearly always a node is behind one other at most, so that these are trees, and rings with trees
+/// behind them: one pass adds them up. Only in front of a node that is behind several (a lock that
+/// several readers hold) does each need a walk of its own.
+fn sums_behind(behind: &[Vec<usize>], own: &[usize]) -> Vec<usize> {
+    let nodes = behind.len();
+    let mut before: Vec<Vec<usize>> = vec![Vec::new(); nodes];
+    for (node, next) in behind.iter().enumerate() {
+        next.iter().for_each(|next| before[*next].push(node));
+    }
+    let shared = before.iter().filter(|before| before.len() > 1);
+    let tangled = reachable(shared.flatten().copied().collect(), &before);
+    let mut sums = own.to_vec();
+    // Those with nothing behind them first; what is left over in the end is rings.
+    let mut missing: Vec<usize> = behind.iter().map(Vec::len).collect();
+    let mut ready: Vec<usize> = (0..nodes).filter(|node| missing[*node] == 0).collect();
+    while let Some(node) = ready.pop() {
+        let Some(&front) = before[node].first() else { continue };
+        sums[front] += sums[node];
+        missing[front] -= 1;
+        if missing[front] == 0 {
+            ready.push(front);
+        }
+    }
+    for node in 0..nodes {
+        if tangled[node] {
+            let reached = reachable(vec![node], behind);
+            sums[node] = (0..nodes).filter(|node| reached[*node]).map(|node| own[node]).sum();
+        } else if missing[node] > 0 {
+            let on = |at: &usize| before[*at].first().copied().filter(|before| *before != node);
+            let ring: Vec<usize> = std::iter::successors(Some(node), on).collect();
+            let sum = ring.iter().map(|node| sums[*node]).sum();
+            for node in ring {
+                (sums[node], missing[node]) = (sum, 0);
             }
         }
     }
-    seen
+    sums
 }
 
-/// How many tasks wait for a task, directly or not: those behind every lock that it holds.
-pub(super) fn blocked_behind(task: VirtAddr, locks: &[Lock], edges: &Edges) -> usize {
-    let mut seen = HashSet::new();
-    let mut todo: Vec<usize> = edges.holds.get(&task).cloned().unwrap_or_default();
-    let mut tasks = HashSet::new();
+/// Which nodes can be reached from those of `todo`, these included.
+fn reachable(mut todo: Vec<usize>, next: &[Vec<usize>]) -> Vec<bool> {
+    let mut reached = vec![false; next.len()];
     while let Some(at) = todo.pop() {
-        if !seen.insert(at) {
-            continue;
+        if !std::mem::replace(&mut reached[at], true) {
+            todo.extend(&next[at]);
         }
-        let Some(lock) = locks.get(at) else { continue };
-        tasks.extend(lock.waiters.iter().map(|waiter| waiter.task.at));
+    }
+    reached
+}
+
+/// How many tasks wait for one that holds these locks, directly or not.
+fn blocked_by(held: &[usize], locks: &[Lock], edges: &Edges) -> usize {
+    let mut seen = HashSet::new();
+    let mut todo = held.to_vec();
+    let mut blocked = 0;
+    while let Some(at) = todo.pop() {
+        let Some(lock) = locks.get(at).filter(|_| seen.insert(at)) else { continue };
+        // A task waits for one lock only.
+        blocked += lock.waiters.len();
         todo.extend(edges.behind(lock));
     }
-    tasks.remove(&task);
-    tasks.len()
+    blocked
 }
 
 /// The deadlocks. Every cycle of the graph passes through a strongly connected component of
@@ -115,14 +150,20 @@ pub(super) fn cycles(locks: &[Lock], edges: &Edges) -> Vec<Cycle> {
             .filter(|holder| edges.waits.contains_key(holder))
             .collect()
     };
-    let mut starts: Vec<VirtAddr> = tasks.keys().copied().collect();
+    let holds = |task: &&VirtAddr| edges.holds.contains_key(*task);
+    let mut starts: Vec<VirtAddr> = tasks.keys().filter(holds).copied().collect();
     starts.sort_by_key(|task| tasks.get(task).map_or(0, |task| task.pid));
     let mut found = Vec::new();
     let mut known = HashSet::new();
     for component in components(&starts, &next) {
         let members: HashSet<VirtAddr> = component.iter().copied().collect();
+        // Where everybody waits for one other there is one cycle, whoever it is told from.
+        let is_ring = component
+            .iter()
+            .all(|task| next(task).iter().filter(|holder| members.contains(holder)).count() == 1);
+        let starts = if is_ring { 1 } else { STARTS_IN_ONE_KNOT };
         let mut of_this = 0;
-        for &start in &component {
+        for &start in component.iter().take(starts) {
             if of_this >= CYCLES_OF_ONE_KNOT {
                 break;
             }
@@ -283,10 +324,14 @@ pub(super) fn roots(graph: &LockGraph, edges: &Edges) -> Vec<(TaskRef, usize)> {
             roots.insert(holder.task.at, holder.task.clone());
         }
     }
+    // The readers of one lock hold up the same tasks.
+    let mut known: HashMap<&[usize], usize> = HashMap::new();
     let mut roots: Vec<(TaskRef, usize)> = roots
         .into_values()
         .map(|task| {
-            let blocks = blocked_behind(task.at, &graph.locks, edges);
+            let held = edges.holds.get(&task.at).map(Vec::as_slice).unwrap_or_default();
+            let blocks =
+                *known.entry(held).or_insert_with(|| blocked_by(held, &graph.locks, edges));
             (task, blocks)
         })
         .filter(|(_, blocks)| *blocks > 0)
@@ -345,6 +390,17 @@ mod tests {
     }
 
     use Confidence::{Certain, Likely, Possible};
+
+    #[test]
+    fn what_is_blocked_is_counted_once_whatever_the_shape() {
+        // A tree and, behind a ring of two, another; each with its waiters.
+        let trees = [vec![1, 2], vec![], vec![3], vec![], vec![5], vec![4, 6], vec![]];
+        assert_eq!(sums_behind(&trees, &[1, 2, 4, 8, 16, 32, 64]), [15, 2, 12, 8, 112, 112, 64]);
+        // A lock that two readers hold, who wait for different locks, one of which is in a ring.
+        let shared = [vec![2, 3], vec![2], vec![4], vec![0], vec![]];
+        assert_eq!(sums_behind(&shared, &[1, 2, 4, 8, 16]), [29, 22, 20, 29, 16]);
+        assert_eq!(sums_behind(&[vec![0]], &[3]), [3]);
+    }
 
     fn graph(mut locks: Vec<Lock>) -> (LockGraph, Edges) {
         let edges = Edges::of(&locks);
@@ -409,5 +465,29 @@ mod tests {
             (1..20_000).map(|n| lock(u64::from(n), &[(n, Certain)], &[n + 1])).collect::<Vec<_>>();
         let edges = Edges::of(&locks);
         assert_eq!(cycles(&locks, &edges), []);
+    }
+
+    #[test]
+    fn a_ring_of_very_many_is_one_cycle_and_counted_in_one_pass() {
+        let all = 20_000;
+        let next = |n: u32| if n == all { 1 } else { n + 1 };
+        let locks = (1..=all).map(|n| lock(u64::from(n), &[(n, Certain)], &[next(n)])).collect();
+        let (graph, edges) = graph(locks);
+        assert_eq!(
+            graph.cycles.iter().map(|cycle| cycle.tasks.len()).collect::<Vec<_>>(),
+            [20_000]
+        );
+        assert!(graph.locks.iter().all(|lock| lock.blocks == 20_000));
+        assert_eq!(roots(&graph, &edges), []);
+    }
+
+    #[test]
+    fn the_readers_of_one_lock_each_hold_up_all_its_waiters() {
+        let readers: Vec<(u32, Confidence)> = (1..=300).map(|pid| (pid, Likely)).collect();
+        let waiters: Vec<u32> = (1000..1100).collect();
+        let (graph, edges) = graph(vec![lock(0xa, &readers, &waiters)]);
+        let roots = roots(&graph, &edges);
+        assert_eq!(roots.len(), 300);
+        assert!(roots.iter().all(|(_, blocks)| *blocks == 100));
     }
 }

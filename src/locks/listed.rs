@@ -17,6 +17,7 @@ use super::{Confidence, LockKind, Mode, Spot, Why, asked};
 use crate::dump::VirtAddr;
 use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 /// A node of a ring that is a waiter on its own task's stack.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +45,13 @@ pub(super) fn find(
     let sleepers: Vec<Sleeper> =
         (0..scene.tasks.len()).into_par_iter().filter_map(|task| sleeper(scene, task)).collect();
     let records = Records::probe(scene.session.types());
-    let mut search = Search { scene, records, queued: HashSet::new(), locks: HashMap::new() };
+    let mut search = Search {
+        scene,
+        records,
+        queued: HashSet::new(),
+        lost: HashMap::new(),
+        locks: HashMap::new(),
+    };
     let mut untied = Vec::new();
     for sleeper in &sleepers {
         let Some(queue) = queues.iter().find(|queue| queue.kind == sleeper.kind) else {
@@ -85,6 +92,8 @@ struct Search<'a, 's> {
     records: Records,
     /// Waiters already found to be in some lock's ring.
     queued: HashSet<VirtAddr>,
+    /// Nodes of rings that led to no lock, and why not.
+    lost: HashMap<VirtAddr, Rc<str>>,
     locks: HashMap<(LockKind, VirtAddr), Found>,
 }
 
@@ -94,19 +103,18 @@ impl Search<'_, '_> {
         let scene = self.scene;
         let memory = scene.session.memory();
         let Some(task) = scene.tasks.get(sleeper.task) else { return Ok(()) };
-        let words = scene
-            .words(sleeper.from, sleeper.to)
-            .map_err(|fault| format!("its stack cannot be read: {fault}"))?;
+        let slots = scene.own_slots(sleeper.task).ok_or("its stack cannot be read")?;
         let mut damage = None;
-        for (slot, word) in &words {
-            if *word != task.at.0 {
-                continue;
-            }
+        for slot in slots.iter().filter(|slot| (sleeper.from..sleeper.to).contains(slot)) {
             let waiter = slot.minus(queue.task);
             if self.queued.contains(&waiter) {
                 return Ok(());
             }
             let node = waiter.plus(queue.node);
+            if let Some(why) = self.lost.get(&node) {
+                damage = Some(Rc::clone(why));
+                continue;
+            }
             let ring = Ring::walk(memory, node, 2 * scene.tasks.len() + 16);
             let (members, heads) = self.sort_nodes(&ring.nodes, queue);
             let lock = match queue.head {
@@ -118,15 +126,16 @@ impl Search<'_, '_> {
                 },
                 Head::First(offset) if heads.is_empty() => {
                     let named = self.records.of(memory, task.at).map(|named| named.at);
-                    lock_of_headless(scene, sleeper, &words, offset, &members, named)
+                    lock_of_headless(scene, sleeper, offset, &members, named)
                 }
                 Head::First(_) => None,
             };
             let Some(lock) = lock else {
                 if ring.nodes.len() > 1 || ring.damage.is_some() {
-                    damage = ring.damage.or_else(|| {
-                        Some(format!("{} nodes of its list are no waiters", heads.len()))
-                    });
+                    let heads = || format!("{} nodes of its list are no waiters", heads.len());
+                    let why: Rc<str> = ring.damage.unwrap_or_else(heads).into();
+                    self.lost.extend(ring.nodes.iter().map(|node| (*node, Rc::clone(&why))));
+                    damage = Some(why);
                 }
                 continue;
             };
@@ -232,7 +241,6 @@ impl Search<'_, '_> {
 fn lock_of_headless(
     scene: &Scene<'_>,
     sleeper: &Sleeper,
-    words: &[(VirtAddr, u64)],
     first: u64,
     members: &[Member],
     named: Option<VirtAddr>,
@@ -241,6 +249,7 @@ fn lock_of_headless(
     let waiters: HashSet<VirtAddr> = members.iter().map(|member| member.waiter).collect();
     let frames = &scene.traces.get(sleeper.task)?.frames;
     let registers = frames.iter().flat_map(|frame| frame.registers.iter()).map(|(_, value)| value);
+    let words = scene.words(sleeper.from, sleeper.to).ok()?;
     let words = words.iter().map(|(_, word)| *word).chain(registers).map(VirtAddr);
     named.into_iter().chain(words).filter(|lock| lock.0 % 8 == 0 && lock.0 >> 47 != 0).find(
         |lock| memory.read_ptr(lock.plus(first)).is_ok_and(|waiter| waiters.contains(&waiter)),

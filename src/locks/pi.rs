@@ -20,8 +20,6 @@ use std::collections::{HashMap, HashSet};
 
 /// Where things are. Offsets in bytes.
 struct Layout {
-    /// In `task_struct`: the waiter.
-    pi_blocked_on: u64,
     /// In `struct rt_mutex_waiter`.
     task: u64,
     lock: u64,
@@ -73,7 +71,6 @@ impl Layout {
     fn probe(types: &Types) -> Result<Layout, TypeError> {
         let waiter = types.structure("rt_mutex_waiter")?;
         Ok(Layout {
-            pi_blocked_on: types.structure("task_struct")?.offset_of("pi_blocked_on")?,
             task: waiter.offset_of("task")?,
             lock: waiter.offset_of("lock")?,
             order: Order::probe(types)?,
@@ -109,7 +106,7 @@ pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, waits: &mut Waits) {
     let memory = scene.session.memory();
     let mut found: HashMap<(LockKind, VirtAddr), Found> = HashMap::new();
     for (index, task) in scene.tasks.iter().enumerate() {
-        let Ok(waiter) = memory.read_ptr(task.at.plus(layout.pi_blocked_on)) else { continue };
+        let Ok(waiter) = task.pi_blocked_on else { continue };
         if waiter.is_null() {
             continue;
         }

@@ -17,7 +17,10 @@ pub(super) struct Scene<'s> {
     pub(super) progress: &'s Progress,
     pub(super) tasks: &'s [Task],
     pub(super) traces: Vec<Trace>,
-    pub(super) clock: Clock<'s>,
+    pub(super) clock: Clock,
+    /// Of each task where its own address stands in the live part of its stack; `None` when that
+    /// cannot be read.
+    own_slots: Vec<Option<Box<[VirtAddr]>>>,
     by_address: HashMap<VirtAddr, usize>,
 }
 
@@ -27,15 +30,21 @@ impl<'s> Scene<'s> {
         // The symbols are wanted by every trace: make them once, before many threads ask.
         let _ = session.symbols();
         progress.begin("stacks", tasks.len());
-        let trace = |task| {
-            if progress.step() {
-                return session.trace(task);
+        // What is wanted of a stack is read in one go: the stacks of many tasks fill no cache.
+        let look = |task| {
+            if !progress.step() {
+                let end = End::Cut("stopped before its turn".to_owned());
+                return (Trace { frames: Vec::new(), end }, None);
             }
-            Trace { frames: Vec::new(), end: End::Cut("stopped before its turn".to_owned()) }
+            let mut trace = session.trace(task);
+            trace.frames.shrink_to_fit();
+            let slots = own_slots(session, task, &trace);
+            (trace, slots)
         };
-        let traces = tasks.par_iter().map(trace).collect();
+        let (traces, own_slots) = tasks.par_iter().map(look).unzip();
         let by_address = tasks.iter().enumerate().map(|(index, task)| (task.at, index)).collect();
-        Scene { session, progress, tasks, traces, clock: Clock::new(session, tasks), by_address }
+        let clock = Clock::new(session, tasks);
+        Scene { session, progress, tasks, traces, clock, own_slots, by_address }
     }
 
     /// The index of the task whose `task_struct` lies at `at`.
@@ -66,13 +75,10 @@ impl<'s> Scene<'s> {
             .collect()
     }
 
-    /// The aligned words of a sleeping task's live stack, with their addresses; `None` when it
-    /// cannot be read or the task is not asleep.
-    pub(super) fn live_words(&self, index: usize) -> Option<Vec<(VirtAddr, u64)>> {
-        let task = self.tasks.get(index)?;
-        let from = self.traces.get(index)?.frames.first()?.sp;
-        let stack = self.session.stack(task).filter(|stack| stack.contains(&from))?;
-        self.words(from, stack.end).ok()
+    /// Where a sleeping task's own address stands in the live part of its stack, so perhaps in what
+    /// it queued itself with; `None` when that cannot be read or the task is not asleep.
+    pub(super) fn own_slots(&self, index: usize) -> Option<&[VirtAddr]> {
+        self.own_slots.get(index)?.as_deref()
     }
 
     /// The aligned words of a part of a stack, with their addresses.
@@ -81,15 +87,26 @@ impl<'s> Scene<'s> {
         from: VirtAddr,
         to: VirtAddr,
     ) -> Result<Vec<(VirtAddr, u64)>, Fault> {
-        let len = to.offset_from(from).unwrap_or(0).min(STACK_LIMIT);
-        let bytes = self.session.memory().read_vec(from, usize::try_from(len).unwrap_or(0))?;
-        let (words, _) = bytes.as_chunks();
-        let words = words.iter().map(|word| u64::from_le_bytes(*word));
-        Ok((0..).step_by(8).map(|offset| from.plus(offset)).zip(words).collect())
+        words(self.session, from, to)
     }
 
     /// Whether a task sleeps so that only a wake-up brings it back.
     pub(super) fn uninterruptible(&self, task: &Task) -> bool {
         matches!(task.state, Ok(State::Uninterruptible))
     }
+}
+
+fn words(session: &Session, from: VirtAddr, to: VirtAddr) -> Result<Vec<(VirtAddr, u64)>, Fault> {
+    let len = to.offset_from(from).unwrap_or(0).min(STACK_LIMIT);
+    let bytes = session.memory().read_vec(from, usize::try_from(len).unwrap_or(0))?;
+    let (words, _) = bytes.as_chunks();
+    let words = words.iter().map(|word| u64::from_le_bytes(*word));
+    Ok((0..).step_by(8).map(|offset| from.plus(offset)).zip(words).collect())
+}
+
+fn own_slots(session: &Session, task: &Task, trace: &Trace) -> Option<Box<[VirtAddr]>> {
+    let from = trace.frames.first()?.sp;
+    let stack = session.stack(task).filter(|stack| stack.contains(&from))?;
+    let words = words(session, from, stack.end).ok()?;
+    Some(words.iter().filter(|(_, word)| *word == task.at.0).map(|(slot, _)| *slot).collect())
 }

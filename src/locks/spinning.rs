@@ -164,6 +164,13 @@ fn in_order(
     let word = if kind == LockKind::Rwlock { at.plus(4) } else { at };
     let value = scene.session.memory().read_u32(word);
     let mut doubts = Vec::new();
+    let tail = value.as_ref().ok().and_then(|value| (value >> QSPIN_TAIL_CPU_SHIFT).checked_sub(1));
+    if let Some(cpu) = tail
+        && !scene.session.cpus().iter().any(|known| known.number == cpu)
+    {
+        doubts
+            .push(format!("its last in line should be CPU {cpu}, which the machine does not have"));
+    }
     let line = match (&value, nodes) {
         (Ok(value), Some(nodes)) => {
             let cpus: Vec<u32> = spinners.iter().filter_map(|spinner| spinner.cpu).collect();

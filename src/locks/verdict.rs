@@ -8,10 +8,12 @@ use super::chain::{self, nobody_brings_about};
 use super::complaints::Complaints;
 use super::{Confidence, Cycle, Holder, Lock, LockGraph, Mode, Root, TaskRef, Waiter};
 use crate::dump::VirtAddr;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// At most this many deadlocks, and this many other causes, are spelled out.
 const SPELLED_OUT: usize = 3;
+/// Of a longer deadlock the middle is only counted.
+const STEPS: usize = 12;
 
 /// The whole graph in a few sentences. `asleep` is the number of tasks in uninterruptible sleep.
 pub(super) fn of(graph: &LockGraph, asleep: usize, complaints: &Complaints) -> String {
@@ -46,11 +48,12 @@ fn causes(graph: &LockGraph, asleep: usize) -> String {
             ),
         };
     }
+    let view = View::of(graph);
     let mut sentences = Vec::new();
-    let mut deadlocks: Vec<_> = graph.cycles.iter().map(|cycle| deadlock(graph, cycle)).collect();
+    let mut deadlocks: Vec<_> = graph.cycles.iter().map(|cycle| deadlock(&view, cycle)).collect();
     deadlocks.sort_by_key(|cause| std::cmp::Reverse(cause.blocks));
     sentences.extend(spelled(&deadlocks, "deadlock", "deadlocks"));
-    let causes = others(graph);
+    let causes = others(&view);
     let lead = match causes.first() {
         Some(_) if !deadlocks.is_empty() => "Besides, without a deadlock: ",
         Some(first) if first.convoy && first.blocks > 1 => "No deadlock but a convoy: ",
@@ -88,24 +91,26 @@ fn spelled(causes: &[Cause], one: &str, many: &str) -> Vec<String> {
 }
 
 /// Everything but deadlocks, most blocked tasks first.
-fn others(graph: &LockGraph) -> Vec<Cause> {
+fn others(view: &View<'_>) -> Vec<Cause> {
+    let graph = view.graph;
     let ends = common_ends(graph);
     let behind: HashSet<_> = ends.iter().flat_map(|(_, roots)| roots).map(|r| r.task.at).collect();
     let mut causes: Vec<Cause> = Vec::new();
-    let mut told: HashSet<VirtAddr> = HashSet::new();
+    // Those who hold it together are one cause.
+    let mut together: HashMap<VirtAddr, Vec<(&Root, &Holder)>> = HashMap::new();
+    for root in &graph.roots {
+        if let Some((lock, holder)) = view.holds(root) {
+            together.entry(lock.at).or_default().push((root, holder));
+        }
+    }
     for root in graph.roots.iter().filter(|root| !behind.contains(&root.task.at)) {
-        let Some((lock, _)) = holds(graph, root) else {
+        let Some((lock, _)) = view.holds(root) else {
             let sentence = format!("{} {}.", named(&root.task), root.doing);
             causes.push(Cause { blocks: root.blocks, sentence, convoy: true });
             continue;
         };
-        // Those who hold it together are one cause.
-        if told.insert(lock.at) {
-            let together = graph.roots.iter().filter_map(|other| {
-                let (same, holder) = holds(graph, other)?;
-                (same.at == lock.at).then_some((other, holder))
-            });
-            causes.push(blocker(graph, lock, &together.collect::<Vec<_>>()));
+        if let Some(roots) = together.remove(&lock.at) {
+            causes.push(blocker(view, lock, &roots));
         }
     }
     let unknown = |lock: &Lock, sentence| Cause { blocks: lock.blocks, sentence, convoy: false };
@@ -113,6 +118,42 @@ fn others(graph: &LockGraph) -> Vec<Cause> {
     causes.extend(unheld(graph).map(|lock| unknown(lock, nobody(lock))));
     causes.sort_by_key(|cause| std::cmp::Reverse(cause.blocks));
     causes
+}
+
+/// A graph by its addresses.
+struct View<'g> {
+    graph: &'g LockGraph,
+    locks: HashMap<VirtAddr, &'g Lock>,
+    /// Of each task the locks that it holds, certainly or likely, and somebody waits for.
+    held: HashMap<VirtAddr, Vec<(&'g Lock, &'g Holder)>>,
+}
+
+impl<'g> View<'g> {
+    fn of(graph: &'g LockGraph) -> View<'g> {
+        let locks = graph.locks.iter().map(|lock| (lock.at, lock)).collect();
+        let mut held: HashMap<VirtAddr, Vec<(&Lock, &Holder)>> = HashMap::new();
+        for lock in graph.locks.iter().filter(|lock| !lock.waiters.is_empty()) {
+            for holder in &lock.holders {
+                if holder.confidence != Confidence::Possible {
+                    held.entry(holder.task.at).or_default().push((lock, holder));
+                }
+            }
+        }
+        View { graph, locks, held }
+    }
+
+    /// The locks that a task holds and somebody waits for.
+    fn held_by(
+        &self,
+        task: VirtAddr,
+    ) -> impl Iterator<Item = (&'g Lock, &'g Holder)> + use<'g, '_> {
+        self.held.get(&task).into_iter().flatten().copied()
+    }
+
+    /// The lock that a root blocker holds up most tasks with.
+    fn holds(&self, root: &Root) -> Option<(&'g Lock, &'g Holder)> {
+        self.held_by(root.task.at).max_by_key(|(lock, _)| lock.blocks)
+    }
 }
 
 fn named(task: &TaskRef) -> String {
@@ -128,18 +169,20 @@ fn count(n: usize, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
 
-fn lock_at(graph: &LockGraph, at: crate::dump::VirtAddr) -> Option<&Lock> {
-    graph.locks.iter().find(|lock| lock.at == at)
-}
-
 /// A deadlock, and how many tasks it stops: those in it and those behind.
-fn deadlock(graph: &LockGraph, cycle: &Cycle) -> Cause {
-    let locks: Vec<Option<&Lock>> = cycle.locks.iter().map(|at| lock_at(graph, *at)).collect();
+fn deadlock(view: &View<'_>, cycle: &Cycle) -> Cause {
+    let locks: Vec<Option<&Lock>> =
+        cycle.locks.iter().map(|at| view.locks.get(at).copied()).collect();
     let blocks = locks.iter().flatten().map(|lock| lock.blocks).max().unwrap_or(0);
     let them = if cycle.tasks.len() == 1 { "it" } else { "them" };
     let behind = match blocks.saturating_sub(cycle.tasks.len()) {
         0 => String::new(),
         n => format!("; behind {them} {}", count(n, "more task waits", "more tasks wait")),
+    };
+    let in_interrupt = || {
+        let lock = locks.first().copied().flatten();
+        let waiter = lock.zip(cycle.tasks.first()).and_then(|(lock, task)| waiter_of(lock, task));
+        waiter.is_some_and(|waiter| waiter.in_interrupt)
     };
     let steps: Vec<(&TaskRef, &str, &str)> = cycle
         .tasks
@@ -152,7 +195,7 @@ fn deadlock(graph: &LockGraph, cycle: &Cycle) -> Cause {
         })
         .collect();
     let sentence = match steps.as_slice() {
-        [(task, _, name)] if in_interrupt(graph, task) => format!(
+        [(task, _, name)] if in_interrupt() => format!(
             "Deadlock: an interrupt on the CPU of {} spins for {name}, which the task itself holds \
              and cannot release before the interrupt ends{behind}.",
             named(task)
@@ -162,13 +205,17 @@ fn deadlock(graph: &LockGraph, cycle: &Cycle) -> Cause {
         }
         steps => {
             let first = steps.first().map_or(String::new(), |(task, ..)| named(task));
-            let steps: Vec<String> = steps
+            let mut steps: Vec<String> = steps
                 .iter()
                 .zip(steps.iter().cycle().skip(1))
                 .map(|((_, verb, name), (holder, ..))| {
                     format!("{verb} {name}, held by {}", named(holder))
                 })
                 .collect();
+            if let (true, Some(last)) = (steps.len() > STEPS, steps.last().cloned()) {
+                let more = steps.split_off(STEPS - 1).len() - 1;
+                steps.push(format!("waits behind {more} more, the last of whom {last}"));
+            }
             let tasks = cycle.tasks.len();
             format!("Deadlock of {tasks} tasks: {first} {}{behind}.", steps.join(", which "))
         }
@@ -178,25 +225,6 @@ fn deadlock(graph: &LockGraph, cycle: &Cycle) -> Cause {
 
 fn waiter_of<'a>(lock: &'a Lock, task: &TaskRef) -> Option<&'a Waiter> {
     lock.waiters.iter().find(|waiter| waiter.task.at == task.at)
-}
-
-/// Whether what waits is not the task itself but an interrupt on its CPU.
-fn in_interrupt(graph: &LockGraph, task: &TaskRef) -> bool {
-    let waiters = graph.locks.iter().flat_map(|lock| &lock.waiters);
-    waiters.into_iter().any(|waiter| waiter.task.at == task.at && waiter.in_interrupt)
-}
-
-/// The lock that a root blocker holds up most tasks with.
-fn holds<'a>(graph: &'a LockGraph, root: &Root) -> Option<(&'a Lock, &'a Holder)> {
-    held_by(graph, root.task.at).max_by_key(|(lock, _)| lock.blocks)
-}
-
-/// The locks that a task holds and somebody waits for.
-fn held_by(graph: &LockGraph, task: VirtAddr) -> impl Iterator<Item = (&Lock, &Holder)> {
-    graph.locks.iter().filter(|lock| !lock.waiters.is_empty()).filter_map(move |lock| {
-        let holder = lock.holders.iter().find(|holder| holder.task.at == task)?;
-        (holder.confidence != Confidence::Possible).then_some((lock, holder))
-    })
 }
 
 fn held(holder: &Holder) -> String {
@@ -211,7 +239,7 @@ fn held(holder: &Holder) -> String {
 
 /// A lock that root blockers hold: who waits for it, what they do, and who of those who wait for it
 /// holds up the most in turn.
-fn blocker(graph: &LockGraph, lock: &Lock, roots: &[(&Root, &Holder)]) -> Cause {
+fn blocker(view: &View<'_>, lock: &Lock, roots: &[(&Root, &Holder)]) -> Cause {
     let blocks = roots.iter().map(|(root, _)| root.blocks).max().unwrap_or(lock.blocks);
     let mut held = roots.first().map_or(String::new(), |(_, holder)| held(holder));
     let mut who: Vec<String> = roots
@@ -223,7 +251,7 @@ fn blocker(graph: &LockGraph, lock: &Lock, roots: &[(&Root, &Holder)]) -> Cause 
         who.push(format!("{} more", roots.len() - SPELLED_OUT));
     }
     held = format!("{held} {}", who.join(", and by "));
-    let mut sentence = match busiest(graph, lock) {
+    let mut sentence = match busiest(view, lock) {
         None => {
             let waits = count(lock.waiters.len(), "task waits", "tasks wait");
             format!("{waits} for {}, {held}", lock.name)
@@ -239,7 +267,7 @@ fn blocker(graph: &LockGraph, lock: &Lock, roots: &[(&Root, &Holder)]) -> Cause 
         ),
     };
     if let [(root, _)] = roots {
-        let also = held_by(graph, root.task.at).filter(|(other, _)| other.at != lock.at);
+        let also = view.held_by(root.task.at).filter(|(other, _)| other.at != lock.at);
         let also: Vec<&str> = also.map(|(other, _)| other.name.as_str()).collect();
         if !also.is_empty() {
             sentence += &format!("; it also holds {}", listed(&also));
@@ -260,11 +288,11 @@ fn listed(names: &[&str]) -> String {
 }
 
 /// Of those who wait for a lock the one that holds up the most, and by which lock.
-fn busiest<'a>(graph: &'a LockGraph, lock: &'a Lock) -> Option<(&'a Waiter, &'a Lock)> {
+fn busiest<'a>(view: &View<'a>, lock: &'a Lock) -> Option<(&'a Waiter, &'a Lock)> {
     let held = lock
         .waiters
         .iter()
-        .flat_map(|waiter| held_by(graph, waiter.task.at).map(move |(next, _)| (waiter, next)));
+        .flat_map(|waiter| view.held_by(waiter.task.at).map(move |(next, _)| (waiter, next)));
     held.max_by_key(|(waiter, next)| (next.blocks, std::cmp::Reverse(waiter.task.pid)))
 }
 
@@ -277,9 +305,13 @@ fn has_no_known_holder(lock: &Lock) -> bool {
 /// not as many as there are root blockers.
 fn common_ends(graph: &LockGraph) -> Vec<(&Lock, Vec<&Root>)> {
     let unheld = graph.locks.iter().filter(|lock| !lock.is_idle() && has_no_known_holder(lock));
+    let places: HashMap<_, usize> = graph.roots.iter().map(|root| root.task.at).zip(0..).collect();
     let ends = unheld.map(|lock| {
-        let waits = |root: &&Root| lock.waiters.iter().any(|w| w.task.at == root.task.at);
-        (lock, graph.roots.iter().filter(waits).collect::<Vec<_>>())
+        let mut waiting: Vec<usize> =
+            lock.waiters.iter().filter_map(|w| places.get(&w.task.at).copied()).collect();
+        waiting.sort_unstable();
+        waiting.dedup();
+        (lock, waiting.into_iter().filter_map(|root| graph.roots.get(root)).collect::<Vec<_>>())
     });
     ends.filter(|(_, roots)| roots.len() > 1).collect()
 }
@@ -324,11 +356,11 @@ fn nobody(lock: &Lock) -> String {
             lock.name
         );
     }
-    let maybe: Vec<String> = lock
-        .holders
-        .iter()
-        .map(|holder| format!("{}[{}]", holder.task.comm, holder.task.pid))
-        .collect();
+    let mut maybe: Vec<String> =
+        lock.holders.iter().take(STEPS).map(|holder| named(&holder.task)).collect();
+    if lock.holders.len() > STEPS {
+        maybe.push(format!("{} more", lock.holders.len() - STEPS));
+    }
     match maybe.as_slice() {
         [] => format!("{waits} for {}, whose holder is not known.", lock.name),
         maybe => format!(
@@ -407,6 +439,21 @@ mod tests {
         assert_eq!(
             told(vec![lock("s", Spinlock, &[1], &[2])], "runs on CPU 1", 0),
             "No deadlock: 1 task waits for s, held by t[1], which runs on CPU 1."
+        );
+    }
+
+    #[test]
+    fn of_a_very_long_deadlock_only_the_ends_are_told() {
+        let name = |n: u32| format!("m{n:02}");
+        let next = |n: u32| if n == 30 { 1 } else { n + 1 };
+        let locks = (1..=30).map(|n| lock(&name(n), Mutex, &[next(n)], &[n])).collect();
+        let told = told(locks, "", 0);
+        assert!(
+            told.ends_with(
+                "waits for m11, held by t[12], which waits behind 18 more, the last of whom waits \
+                 for m30, held by t[1]. In all 30 tasks wait for 30 locks."
+            ),
+            "{told}"
         );
     }
 

@@ -218,13 +218,12 @@ fn percpu_writer(scene: &Scene<'_>, code: &Code<'_>, index: usize) -> Option<(Vi
 /// The closed rings that entries on a task's live stack are in.
 fn rings(scene: &Scene<'_>, layout: &Layout, index: usize) -> Vec<Vec<VirtAddr>> {
     let memory = scene.session.memory();
-    let (Some(task), Some(words)) = (scene.tasks.get(index), scene.live_words(index)) else {
+    let (Some(task), Some(slots)) = (scene.tasks.get(index), scene.own_slots(index)) else {
         return Vec::new();
     };
-    words
+    slots
         .iter()
-        .filter(|(_, word)| *word == task.at.0)
-        .map(|(slot, _)| slot.minus(layout.private).plus(layout.entry))
+        .map(|slot| slot.minus(layout.private).plus(layout.entry))
         .filter(|node| scene.on_stack(task, *node))
         .filter_map(|node| {
             let ring = Ring::walk(memory, node, 2 * scene.tasks.len() + 1024);

@@ -100,6 +100,8 @@ mod tests {
             vsz_kib: Ok(0),
             rss_kib: Ok(0),
             mem_percent: Ok(0.0),
+            started: Ok(Duration::ZERO),
+            pi_blocked_on: Ok(VirtAddr(0)),
             since_ran: Ok(Duration::from_secs(3)),
         }
     }

@@ -44,6 +44,8 @@ fn task(pid: u32, comm: &str, state: State, wait: u64) -> Task {
         vsz_kib: Ok(9216),
         rss_kib: Ok(1020),
         mem_percent: Ok(0.7),
+        started: Ok(Duration::ZERO),
+        pi_blocked_on: Ok(VirtAddr(0)),
         since_ran: Ok(Duration::from_secs(wait)),
     }
 }

@@ -12,7 +12,7 @@ use super::ties::{Ties, holds_it};
 use crate::dump::VirtAddr;
 use crate::locks::{Lock, LockGraph, Waiter};
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Waiters that hold up nobody are shown up to this number; more are folded.
 const SHOWN: usize = 4;
@@ -138,8 +138,10 @@ pub(crate) fn blocked(graph: &LockGraph, head: &LockNode) -> usize {
     match head {
         LockNode::Cycle(cycle) => {
             let Some(cycle) = graph.cycles.get(*cycle) else { return 0 };
-            let locks = graph.locks.iter().filter(|lock| cycle.locks.contains(&lock.at));
-            locks.map(|lock| lock.blocks).max().unwrap_or(0).max(cycle.tasks.len())
+            // Behind each lock of a deadlock is all that is behind any of them.
+            let first = cycle.locks.first();
+            let lock = graph.locks.iter().find(|lock| Some(&lock.at) == first);
+            lock.map_or(0, |lock| lock.blocks).max(cycle.tasks.len())
         }
         LockNode::Root(root) => graph.roots.get(*root).map_or(0, |root| root.blocks),
         LockNode::Orphan(lock) => {
@@ -164,7 +166,7 @@ pub(crate) fn rows(graph: &LockGraph, unfolded: &BTreeSet<VirtAddr>) -> Vec<Lock
     let mut heads: Vec<LockNode> =
         cycles.chain(roots).chain(unheld.map(LockNode::Orphan)).collect();
     heads.retain(|head| blocked(graph, head) > 0);
-    heads.sort_by_key(|head| Reverse(blocked(graph, head)));
+    heads.sort_by_cached_key(|head| Reverse(blocked(graph, head)));
     // Nobody of a deadlock is drawn as an ordinary waiter before it.
     let members = graph.cycles.iter().flat_map(|cycle| &cycle.tasks).map(|task| task.at);
     tree.tasks_done.extend(members);
@@ -223,12 +225,13 @@ impl<'g> Tree<'g> {
         let Some(cycle) = self.graph.cycles.get(number) else { return };
         let heading = self.push(Vec::new(), None, LockNode::Cycle(number));
         let members: HashSet<VirtAddr> = cycle.tasks.iter().map(|task| task.at).collect();
+        let locks = self.graph.locks.iter().map(|lock| lock.at).zip(0..);
+        let locks: HashMap<VirtAddr, usize> = locks.collect();
         for at in 0..cycle.tasks.len() {
             let spine = if at == 0 { Trail::SpineTop } else { Trail::Spine };
             let node = LockNode::Member { cycle: number, at };
             let member = self.push(vec![spine], Some(heading), node);
-            let wanted = cycle.locks.get(at);
-            let lock = self.graph.locks.iter().position(|lock| Some(&lock.at) == wanted);
+            let lock = cycle.locks.get(at).and_then(|lock| locks.get(lock).copied());
             let Some(lock) = lock else { continue };
             let node = LockNode::Edge { cycle: number, at, lock };
             let edge = self.push(vec![Trail::Spine, Trail::Gap], Some(member), node);

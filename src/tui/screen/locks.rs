@@ -22,6 +22,8 @@ pub(super) const UNWINDING: &str = "unwinding every stack, following every lock"
 
 /// The components that the list of them shows at most.
 const LISTED: usize = 8;
+/// Tasks of a deadlock that its line in the list names: more fill no screen.
+const NAMED: usize = 32;
 
 /// Lines of evidence under the tree of the pane.
 const BESIDE: u16 = 2;
@@ -87,7 +89,7 @@ fn components(app: &App, buf: &mut Buffer, area: Rect, graph: &LockGraph) {
             Some(LockNode::Cycle(cycle)) => {
                 let tasks = graph.cycles.get(*cycle).map_or(&[][..], |cycle| &cycle.tasks);
                 line.push(format!("{} deadlock: ", app.theme.glyphs.deadlock), Role::Bad);
-                for (n, task) in tasks.iter().enumerate() {
+                for (n, task) in tasks.iter().enumerate().take(NAMED) {
                     if n > 0 {
                         line.push(format!(" {} ", app.theme.glyphs.to), Role::Dim);
                     }
