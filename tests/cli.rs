@@ -321,6 +321,27 @@ fn members_of_tasks_are_printed_under_their_headings() {
 }
 
 #[test]
+fn runqueues_tell_what_runs_and_what_waits_to_run() {
+    let rows = exec_json("runq");
+    let rows = rows["rows"].as_array().unwrap();
+    let current: Vec<_> = rows.iter().filter(|row| row["queue"] == "current").collect();
+    assert_eq!(current.len(), 4, "one a CPU");
+    assert!(rows.iter().any(|row| row["queue"] == "cfs" && row["pid"].is_number()));
+    let text = exec("runq -c 0");
+    assert!(text.starts_with("CPU 0 RUNQUEUE: ") && !text.contains("CPU 1"), "{text}");
+}
+
+#[test]
+fn all_code_that_a_stack_names_is_listed_from_its_start_on() {
+    let text = exec("bt -t 1");
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[1].starts_with("              START: __schedule at "), "{text}");
+    let frames = exec("bt 1").lines().filter(|line| line.contains("] ")).count();
+    assert!(frames > 3 && lines.len() > frames, "{text}");
+    assert!(exec("bt -sx 1").contains("] __schedule+0x34d at "));
+}
+
+#[test]
 fn a_list_that_is_entered_at_an_entry_shows_its_head_as_doubtful() {
     let head = exec("list -H 0xffff88ca41061708 -o rwsem_waiter.list -s rwsem_waiter.task");
     assert_eq!(head.lines().count(), 12, "{head}");

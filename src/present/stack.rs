@@ -1,6 +1,6 @@
 //! A backtrace as plain data, and its text as crash prints it.
 
-use super::{Cell, Line, Link, LocalRow};
+use super::{Cell, Line, Link, LocalRow, Radix};
 use crate::debuginfo::Position;
 use crate::dump::VirtAddr;
 use crate::kernel::{Session, Task, Unknown};
@@ -28,6 +28,8 @@ pub struct Stack {
     pub frames: Vec<StackFrame>,
     /// Why the trace stopped early; `None` for a complete one.
     pub cut: Option<String>,
+    /// Whether the text has the distance of each frame from the start of its function, and how.
+    pub offsets: Option<Radix>,
 }
 
 /// One frame with its name.
@@ -132,7 +134,15 @@ impl Stack {
             Err(Unknown(reason)) => Cell::Unknown(reason.clone()),
         };
         let comm = task.comm.clone();
-        Stack { pid: task.pid, task: task.at, cpu, comm, frames: Vec::new(), cut: None }
+        Stack {
+            pid: task.pid,
+            task: task.at,
+            cpu,
+            comm,
+            frames: Vec::new(),
+            cut: None,
+            offsets: None,
+        }
     }
 
     /// The line that crash starts a task with.
@@ -213,7 +223,7 @@ impl Stack {
             foreign = !frame.on_task_stack && frame.kind != FrameKind::User;
             match frame.kind {
                 FrameKind::Call => {
-                    lines.push(frame.call(number, switched));
+                    lines.push(frame.call(number, switched, self.offsets));
                     number += 1;
                 }
                 FrameKind::User => lines.extend(registers(&frame.registers).map(Line::from)),
@@ -272,9 +282,14 @@ impl StackFrame {
 
     /// In brackets stands the slot of the return address; where the callee `switched` to another
     /// stack it lies there, and crash prints the stack pointer.
-    fn call(&self, number: usize, switched: bool) -> Line {
+    fn call(&self, number: usize, switched: bool, offsets: Option<Radix>) -> Line {
         let slot = if switched { self.sp } else { self.sp.minus(8) };
-        let name = self.symbol.as_ref().map_or("(unknown)", |(name, _)| name);
+        let name = match (&self.symbol, offsets) {
+            (None, _) => "(unknown)".to_owned(),
+            (Some((name, _)), None) => name.clone(),
+            (Some((name, offset)), Some(Radix::Decimal)) => format!("{name}+{offset}"),
+            (Some((name, offset)), Some(Radix::Hex)) => format!("{name}+{offset:#x}"),
+        };
         let mut text =
             format!("{:>3} [{:016x}] {name} at {:016x}", format!("#{number}"), slot, self.pc);
         if let Some(module) = &self.module {
@@ -376,6 +391,7 @@ mod tests {
             comm: "mm-holder".into(),
             frames: vec![handler, irq, user],
             cut: None,
+            offsets: None,
         };
         assert_eq!(
             stack.heading().text,
@@ -395,6 +411,16 @@ mod tests {
             ]
         );
     }
+    #[test]
+    fn the_distance_from_the_function_s_start_is_told_where_it_is_asked_for() {
+        let frame = frame(FrameKind::Call, 0xffff_ffff_a0e0_6a3d, 0x1008, "__schedule");
+        let text = |offsets| frame.call(0, false, offsets).text;
+        let line = |name: &str| format!(" #0 [0000000000001000] {name} at ffffffffa0e06a3d");
+        assert_eq!(text(None), line("__schedule"));
+        assert_eq!(text(Some(Radix::Decimal)), line("__schedule+11"));
+        assert_eq!(text(Some(Radix::Hex)), line("__schedule+0xb"));
+    }
+
     #[test]
     fn lines_stand_under_their_frame_and_inlined_functions_before_it() {
         let position = |function: &str, inlined, line| Position {

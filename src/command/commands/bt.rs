@@ -2,15 +2,17 @@
 
 use super::{Answer, Call, Command, CommandError, Console};
 use crate::command::select;
+use crate::dump::VirtAddr;
 use crate::kernel::{Session, Task};
-use crate::present::{Document, Stack};
+use crate::present::{Document, Line, Link, Radix, Stack};
+use crate::unwind::FrameKind;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 pub(super) const BT: Command = Command {
     name: "bt",
-    usage: "bt [-flV] [PID | TASK | COMM ...]\nbt [-flV] -a\nbt [-flV] -c CPU[,CPU...]",
+    usage: "bt [-flsxtTV] [PID | TASK | COMM ...]\nbt [-flsxtTV] -a\nbt [-flsxtTV] -c CPU[,CPU...]",
     summary: "the kernel stacks of tasks; without arguments that of the current one",
-    details: "-a  the task that was on each CPU\n-c  the task that was on these CPUs\n-f  with the words on the stack after each frame\n-l  with the file and line of each frame, before it those of functions inlined there\n-V  with the parameters and variables of each frame, and -l",
+    details: "-a  the task that was on each CPU\n-c  the task that was on these CPUs\n-f  with the words on the stack after each frame\n-l  with the file and line of each frame, before it those of functions inlined there\n-s  with the distance from the start of each function; with -x in hex\n-t  all return addresses and functions named on the stack, from the stack pointer on\n-T  the same from the far end of the stack on\n-V  with the parameters and variables of each frame, and -l",
     run,
 };
 
@@ -49,6 +51,10 @@ pub(super) struct Shown {
     words: bool,
     positions: bool,
     locals: bool,
+    offsets: bool,
+    hex: bool,
+    /// Not the frames but all code that the words of the stack name; of the whole stack?
+    code: Option<bool>,
 }
 
 impl Shown {
@@ -58,6 +64,10 @@ impl Shown {
         letters.chars().try_fold(self, |shown, letter| match letter {
             'f' => Some(Shown { words: true, ..shown }),
             'l' => Some(Shown { positions: true, ..shown }),
+            's' => Some(Shown { offsets: true, ..shown }),
+            'x' => Some(Shown { hex: true, ..shown }),
+            't' => Some(Shown { code: Some(false), ..shown }),
+            'T' => Some(Shown { code: Some(true), ..shown }),
             'V' => Some(Shown { positions: true, locals: true, ..shown }),
             _ => None,
         })
@@ -73,11 +83,18 @@ pub(super) fn stacks(
     tasks: Vec<&Task>,
     shown: Shown,
 ) -> Result<Answer, CommandError> {
+    if let Some(whole) = shown.code {
+        let lines = tasks.into_iter().map(|task| code_on_stack(console.session, task, whole));
+        return Ok(lines.collect::<Vec<_>>().join(&Line::default()).into());
+    }
     let (session, progress) = (console.session, &console.progress);
     progress.begin("stacks", tasks.len());
     let stack = |task: &Task| {
         let trace = session.trace(task);
         let mut stack = Stack::of(session, task, &trace);
+        if shown.offsets {
+            stack.offsets = Some(if shown.hex { Radix::Hex } else { Radix::Decimal });
+        }
         if shown.words {
             stack = stack.with_words(session.memory());
         }
@@ -96,6 +113,46 @@ pub(super) fn stacks(
         answer.notes.extend(session.dwarf().err().map(|missing| format!("no lines: {missing}")));
     }
     Ok(answer)
+}
+
+/// Every word of a task's stack that names code: from its stack pointer on, or of the whole stack.
+fn code_on_stack(session: &Session, task: &Task, whole: bool) -> Vec<Line> {
+    let mut lines = vec![Stack::heading_of(task)];
+    let trace = session.trace(task);
+    let first = trace.frames.first();
+    let named = |at: VirtAddr| {
+        let found = session.symbolize(at).filter(|found| found.symbol.is_text())?;
+        let module = found.symbol.module.map(|module| format!(" [{module}]"));
+        Some(format!("{} at {:x}{}", found.symbol.name, at, module.unwrap_or_default()))
+    };
+    let Some(stack) = session.stack(task) else {
+        lines.push("    (it has exited and its stack is freed)".into());
+        return lines;
+    };
+    let mut slot = stack.start;
+    if !whole {
+        match first {
+            // A sleeping task's stack pointer is above the return address of its first frame.
+            Some(frame) if frame.kind == FrameKind::Call => slot = frame.sp.minus(8),
+            Some(frame) => slot = frame.sp,
+            None => {}
+        }
+        let start = first.and_then(|frame| named(frame.pc));
+        lines.extend(start.map(|start| Line::from(format!("              START: {start}"))));
+    }
+    if !stack.contains(&slot) {
+        lines.push(format!("    (its stack pointer is elsewhere: {slot})").into());
+        return lines;
+    }
+    let memory = session.memory();
+    while slot < stack.end {
+        let word = memory.read_u64(slot).map(VirtAddr).ok();
+        if let Some((word, name)) = word.and_then(|word| Some((word, named(word)?))) {
+            lines.push(Line::to(Link::Code(word), format!("  [{slot:x}] {name}")));
+        }
+        slot = slot.plus(8);
+    }
+    lines
 }
 
 /// The tasks that were on these CPUs.

@@ -7,7 +7,7 @@ use crate::present::{Document, Line, Stack, ps_table};
 
 pub(super) const FOREACH: Command = Command {
     name: "foreach",
-    usage: "foreach [STATE | user | kernel | active | PID | TASK | COMM ...] bt [-flV] | ps | set",
+    usage: "foreach [STATE | user | kernel | active | PID | TASK | COMM ...] bt [-flsxtTV] | ps | set",
     summary: "the same for every task that is in one of the states and one of the others named",
     details: "STATE is RU, IN, UN, ID, ZO, ST, TR, DE, NE, PA or WA",
     run,

@@ -15,6 +15,7 @@ mod log;
 mod modules;
 mod ps;
 mod rd;
+mod runq;
 mod search;
 mod set;
 mod source;
@@ -60,6 +61,7 @@ pub static COMMANDS: &[Command] = &[
     ps::PS,
     expression::PX,
     rd::RD,
+    runq::RUNQ,
     search::SEARCH,
     set::SET,
     structure::STRUCT,

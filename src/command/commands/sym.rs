@@ -7,9 +7,9 @@ use crate::present::{Cell, Document, Heading, Line, Link, Table};
 
 pub(super) const SYM: Command = Command {
     name: "sym",
-    usage: "sym ADDR | NAME ...\nsym -q TEXT\nsym -l\nsym -m MODULE\nsym -M",
+    usage: "sym ADDR | NAME ...\nsym -q TEXT\nsym -p | -n ADDR | NAME\nsym -l\nsym -m MODULE\nsym -M",
     summary: "the symbol of an address, the address of a symbol",
-    details: "-q  all symbols whose name holds TEXT\n-l  all symbols of the kernel and its modules\n-m  those of a module\n-M  those of all modules",
+    details: "-p  and the symbol before it\n-n  and the symbol after it\n-q  all symbols whose name holds TEXT\n-l  all symbols of the kernel and its modules\n-m  those of a module\n-M  those of all modules",
     run,
 };
 
@@ -32,6 +32,25 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
             found.extend(all().filter(|s| s.name.contains(text)).map(|symbol| (symbol, 0)));
             if found.is_empty() {
                 return Err(CommandError::new(format!("no symbol holds {text}")));
+            }
+        }
+        [option @ ("-p" | "-n"), word] => {
+            let at = console.address(word)?;
+            let covering = symbols.resolve(at);
+            let missing = || CommandError::new(format!("no symbol covers {at}"));
+            let covering = covering.ok_or_else(missing)?;
+            let (symbol, offset) = (covering.symbol, covering.offset);
+            let mut neighbours: Vec<Symbol<'_>> =
+                all().filter(|other| other.module == symbol.module).collect();
+            neighbours.sort_by_key(|other| other.at);
+            if *option == "-p" {
+                let before = neighbours.iter().rev().find(|other| other.at < symbol.at);
+                found.extend(before.map(|before| (*before, 0)));
+                found.push((symbol, offset));
+            } else {
+                found.push((symbol, offset));
+                let after = neighbours.iter().find(|other| other.at > symbol.at);
+                found.extend(after.map(|after| (*after, 0)));
             }
         }
         [option, ..] if option.starts_with('-') => return Err(SYM.unknown(option)),
