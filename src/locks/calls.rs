@@ -16,9 +16,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How many calls deep a function may take a lock for its caller.
-const DEEP: u32 = 2;
+const DEEP: u32 = 3;
 /// Bytes of a function that is followed for its caller's sake, and of one that such a one calls.
-const LENGTH: [u64; 3] = [0, 512, 1024];
+const LENGTH: [u64; 4] = [0, 512, 512, 1024];
 
 /// A pointer to a function is read through so many others.
 const POINTERS: u32 = 3;

@@ -368,7 +368,8 @@ impl<'c, 's> Stack<'c, 's> {
         if let Some(offset) = value.on_stack() {
             return known.entry_sp.0.checked_add_signed(offset).map(sure);
         }
-        if let Some(figure) = self.held(place, value).or_else(|| self.passed_on(place, value)) {
+        if let Some(figure) = self.held(place, value).or_else(|| self.passed_on(place, value, DEEP))
+        {
             return Some(sure(figure));
         }
         match &value.base {
@@ -421,13 +422,18 @@ impl<'c, 's> Stack<'c, 's> {
         None
     }
 
-    /// What a value is by what the function was given that this one called, and has kept.
-    fn passed_on(&self, place: Place, value: &Value) -> Option<u64> {
+    /// What a value is by what the function was given that this one called, and has kept or passed on
+    /// itself.
+    fn passed_on(&self, place: Place, value: &Value, depth: u32) -> Option<u64> {
+        let depth = depth.checked_sub(1)?;
         let callee = self.callee(place)?;
         let before = &self.known(place)?.passage.before;
         PASSED.into_iter().find_map(|register| {
             let passed = before.register(register).filter(|it| it.base == value.base)?;
-            Some(distance(self.held(callee, &Value::entry(register))?, passed, value))
+            let given = Value::entry(register);
+            let figure = self.held(callee, &given);
+            let figure = figure.or_else(|| self.passed_on(callee, &given, depth))?;
+            Some(distance(figure, passed, value))
         })
     }
 
