@@ -41,7 +41,7 @@ pub struct Evidence {
     /// Where to look, if it is at one place.
     pub spot: Option<Spot>,
     /// Whether it says something of its own, rather than going on with the piece before it.
-    begins: bool,
+    pub begins: bool,
 }
 
 /// How a claim is known: pieces that make up a sentence.

@@ -258,14 +258,18 @@ impl Story<'_> {
     fn claim(&mut self, sure: Confidence, why: &locks::Why, lock: &Lock, indent: usize) {
         let role = if sure == Confidence::Certain { Role::Good } else { Role::Fault };
         let mut line = Line::of(format!("{}: ", sure.name()), role);
-        let begun = indent;
-        let mut indent = indent;
-        for piece in why.evidence() {
+        let (begun, mut indent) = (indent, indent);
+        let mut pieces = why.evidence().iter().peekable();
+        while let Some(piece) = pieces.next() {
             let (place, role) = match &piece.spot {
                 Some(spot) => (seen_at(spot, lock), Role::Symbol),
                 None => (object(lock), Role::Text),
             };
             line.push(piece.says.clone(), role);
+            // What can be seen nowhere else goes on in the same line.
+            while let Some(next) = pieces.next_if(|next| next.spot.is_none() && !next.begins) {
+                line.push(format!(" {}", next.says), Role::Text);
+            }
             self.say(indent, std::mem::take(&mut line), Some(Go::Place(place)));
             indent = begun + 2;
         }
