@@ -245,49 +245,11 @@ fn add_evidence(scene: &Scene<'_>, code: &Code<'_>, locks: &mut [Lock]) -> HashM
     for found in &held {
         by_lock.entry((found.at, found.kind)).or_default().push(found);
     }
+    let task_of = |found: &Held| scene.tasks.get(found.task).map(task_ref);
     for lock in locks.iter_mut().filter(|lock| wants_evidence(lock)) {
-        let recorded: HashSet<_> = lock.holders.iter().map(|holder| holder.task.at).collect();
-        let waiting: HashSet<_> = lock.waiters.iter().map(|waiter| waiter.task.at).collect();
-        for found in by_lock.get(&(Some(lock.at), lock.kind)).into_iter().flatten() {
-            let Some(task) = scene.tasks.get(found.task).map(task_ref) else { continue };
-            // Having asked for a lock on some path is what everybody who waits for it has done.
-            if !found.sure && waiting.contains(&task.at) {
-                continue;
-            }
-            // Where the lock's own record names it too, two independent traces tell one fact.
-            let both = recorded.contains(&task.at);
-            let confidence =
-                if found.sure || both { Confidence::Likely } else { Confidence::Possible };
-            match lock.holders.iter_mut().find(|holder| holder.task == task) {
-                Some(known) => {
-                    known.confidence = known.confidence.min(confidence);
-                    let recorded = std::mem::take(&mut known.why);
-                    known.why = found.why.clone().join(recorded);
-                }
-                None => lock.holders.push(Holder {
-                    task,
-                    mode: found.mode,
-                    confidence,
-                    why: found.why.clone(),
-                }),
-            }
-        }
-        lock.holders.sort_by_key(|holder| (holder.confidence, holder.task.pid));
-        let shown =
-            lock.holders.iter().filter(|holder| holder.confidence != Confidence::Possible).count();
-        if let Some(readers) = lock.readers {
-            let shown = u64::try_from(shown).unwrap_or(u64::MAX);
-            if shown > readers {
-                lock.doubts
-                    .push(format!("{shown} tasks look like its readers, and it counts {readers}"));
-            } else if shown == readers {
-                // All are found: who else once was a reader is none now.
-                lock.holders.retain(|holder| holder.confidence != Confidence::Possible);
-            } else if shown > 0 && shown < readers {
-                lock.doubts
-                    .push(format!("it counts {readers} readers, of whom {shown} could be found"));
-            }
-        }
+        let found = by_lock.get(&(Some(lock.at), lock.kind)).into_iter().flatten();
+        add_holders(lock, found.filter_map(|found| Some((task_of(found)?, *found))));
+        hold_against_count(lock);
     }
     let spinning: HashSet<_> = locks
         .iter()
@@ -299,6 +261,49 @@ fn add_evidence(scene: &Scene<'_>, code: &Code<'_>, locks: &mut [Lock]) -> HashM
         .iter_mut()
         .filter_map(|lock| Some((lock.at, elimination::add(scene, lock, &spinning, &held)?)))
         .collect()
+}
+
+/// Adds to a lock the tasks whose code shows that they took it.
+fn add_holders<'a>(lock: &mut Lock, found: impl Iterator<Item = (TaskRef, &'a Held)>) {
+    let recorded: HashSet<_> = lock.holders.iter().map(|holder| holder.task.at).collect();
+    let waiting: HashSet<_> = lock.waiters.iter().map(|waiter| waiter.task.at).collect();
+    for (task, found) in found {
+        // Having asked for a lock on some path is what everybody who waits for it has done.
+        if !found.sure && waiting.contains(&task.at) {
+            continue;
+        }
+        // Where the lock's own record names it too, two independent traces tell one fact.
+        let both = recorded.contains(&task.at);
+        let confidence = if found.sure || both { Confidence::Likely } else { Confidence::Possible };
+        match lock.holders.iter_mut().find(|holder| holder.task == task) {
+            Some(known) => {
+                known.confidence = known.confidence.min(confidence);
+                let recorded = std::mem::take(&mut known.why);
+                known.why = found.why.clone().join(recorded);
+            }
+            None => {
+                let (mode, why) = (found.mode, found.why.clone());
+                lock.holders.push(Holder { task, mode, confidence, why });
+            }
+        }
+    }
+    lock.holders.sort_by_key(|holder| (holder.confidence, holder.task.pid));
+}
+
+/// Holds the readers that were found against how many the lock counts.
+fn hold_against_count(lock: &mut Lock) {
+    let shown =
+        lock.holders.iter().filter(|holder| holder.confidence != Confidence::Possible).count();
+    let Some(readers) = lock.readers else { return };
+    let shown = u64::try_from(shown).unwrap_or(u64::MAX);
+    if shown > readers {
+        lock.doubts.push(format!("{shown} tasks look like its readers, and it counts {readers}"));
+    } else if shown == readers {
+        // All are found: who else once was a reader is none now.
+        lock.holders.retain(|holder| holder.confidence != Confidence::Possible);
+    } else if shown > 0 {
+        lock.doubts.push(format!("it counts {readers} readers, of whom {shown} could be found"));
+    }
 }
 
 /// Whether a lock can be held and does not say for sure by whom.
@@ -365,4 +370,133 @@ fn note_unheld(graph: &mut LockGraph) {
         notes.push(format!("holder of {futexes} unknown: only user space knows its owner"));
     }
     graph.notes.extend(notes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::locks::Why;
+
+    fn task(pid: u32) -> TaskRef {
+        TaskRef { pid, at: VirtAddr(u64::from(pid)), comm: "t".into() }
+    }
+
+    fn holder(pid: u32, confidence: Confidence) -> Holder {
+        Holder { task: task(pid), mode: Mode::Read, confidence, why: Why::new("its record") }
+    }
+
+    fn waiter(pid: u32, mode: Mode, spinning: bool) -> Waiter {
+        Waiter {
+            task: task(pid),
+            mode,
+            position: None,
+            spinning,
+            in_interrupt: false,
+            since: None,
+            confidence: Confidence::Certain,
+            why: Why::default(),
+        }
+    }
+
+    /// A rwsem that counts these readers, with these holders and task 9 waiting to write.
+    fn rwsem(readers: u64, holders: &[(u32, Confidence)]) -> Lock {
+        let holders = holders.iter().map(|(pid, confidence)| holder(*pid, *confidence));
+        Lock {
+            at: VirtAddr(0x1000),
+            kind: LockKind::Rwsem,
+            ty: LockKind::Rwsem.ty(),
+            symbol: None,
+            name: "rw".to_owned(),
+            state: Vec::new(),
+            words: String::new(),
+            holders: holders.collect(),
+            waiters: vec![waiter(9, Mode::Write, false)],
+            readers: Some(readers),
+            orphaned: false,
+            undecided: None,
+            doubts: Vec::new(),
+            blocks: 1,
+        }
+    }
+
+    /// The holders of a lock once these tasks' code has shown that they took it, surely or not.
+    fn after(lock: &mut Lock, found: &[(u32, bool)]) -> Vec<(u32, Confidence)> {
+        let held = |(pid, sure): &(u32, bool)| {
+            let (kind, mode, at) = (LockKind::Rwsem, Mode::Read, Some(lock.at));
+            let why = Why::new("its code");
+            (task(*pid), Held { task: 0, kind, mode, at, sure: *sure, why })
+        };
+        let held: Vec<_> = found.iter().map(held).collect();
+        add_holders(lock, held.iter().map(|(task, held)| (task.clone(), held)));
+        lock.holders.iter().map(|holder| (holder.task.pid, holder.confidence)).collect()
+    }
+
+    use Confidence::{Certain, Likely, Possible};
+
+    #[test]
+    fn code_that_took_a_lock_on_every_path_makes_a_holder_likely_and_on_some_possible() {
+        let found = after(&mut rwsem(3, &[]), &[(3, false), (5, true), (4, true)]);
+        assert_eq!(found, [(4, Likely), (5, Likely), (3, Possible)]);
+    }
+
+    #[test]
+    fn a_holder_that_the_lock_names_and_whose_code_shows_it_is_likely_and_told_by_both() {
+        let mut lock = rwsem(2, &[(3, Possible), (4, Possible)]);
+        assert_eq!(after(&mut lock, &[(4, false)]), [(4, Likely), (3, Possible)]);
+        assert_eq!(lock.holders[0].why.to_string(), "its code; its record");
+    }
+
+    #[test]
+    fn a_task_that_waits_for_a_lock_holds_it_only_if_its_code_took_it_on_every_path() {
+        assert_eq!(after(&mut rwsem(1, &[]), &[(9, false)]), []);
+        assert_eq!(after(&mut rwsem(1, &[]), &[(9, true)]), [(9, Likely)]);
+    }
+
+    #[test]
+    fn once_as_many_readers_are_found_as_are_counted_the_last_on_record_is_none() {
+        let mut lock = rwsem(1, &[(3, Likely), (4, Possible)]);
+        hold_against_count(&mut lock);
+        assert_eq!((lock.holders.len(), &lock.doubts[..]), (1, &[][..]));
+    }
+
+    #[test]
+    fn readers_that_are_missing_or_too_many_are_said() {
+        let doubt = |readers, holders: &[(u32, Confidence)]| {
+            let mut lock = rwsem(readers, holders);
+            hold_against_count(&mut lock);
+            assert_eq!(lock.holders.len(), holders.len());
+            lock.doubts.pop()
+        };
+        let missing = doubt(3, &[(3, Likely), (4, Possible)]);
+        assert_eq!(missing.unwrap(), "it counts 3 readers, of whom 1 could be found");
+        let many = doubt(1, &[(3, Likely), (4, Likely)]);
+        assert_eq!(many.unwrap(), "2 tasks look like its readers, and it counts 1");
+        assert_eq!(doubt(2, &[(4, Possible)]), None);
+    }
+
+    #[test]
+    fn stacks_are_asked_only_for_locks_that_may_be_held_and_do_not_say_by_whom() {
+        assert!(wants_evidence(&rwsem(1, &[(3, Likely)])));
+        assert!(!wants_evidence(&rwsem(1, &[(3, Certain)])));
+        assert!(!wants_evidence(&rwsem(0, &[])));
+        assert!(!wants_evidence(&Lock { orphaned: true, ..rwsem(1, &[]) }));
+        assert!(!wants_evidence(&Lock { kind: LockKind::Completion, ..rwsem(1, &[]) }));
+        // Whoever waits for the end of a page's I/O waits for no holder.
+        let page = |mode| Lock {
+            kind: LockKind::Folio,
+            waiters: vec![waiter(9, mode, false)],
+            ..rwsem(1, &[])
+        };
+        assert!(wants_evidence(&page(Mode::Excl)));
+        assert!(!wants_evidence(&page(Mode::None)));
+    }
+
+    #[test]
+    fn those_who_spin_and_those_who_sleep_are_counted_apart() {
+        let asleep = || waiter(1, Mode::Excl, false);
+        let spins = || waiter(2, Mode::Excl, true);
+        assert_eq!(in_words(&[asleep(), asleep()]), "2 waiting");
+        assert_eq!(in_words(&[spins()]), "1 spinning");
+        assert_eq!(in_words(&[asleep(), spins(), asleep()]), "1 spinning, 2 waiting");
+    }
 }

@@ -36,69 +36,37 @@ pub(super) fn add(
         return None;
     }
     let waiters: HashSet<VirtAddr> = lock.waiters.iter().map(|waiter| waiter.task.at).collect();
-    let counted = |at: &VirtAddr| {
-        let index = scene.index_of(*at)?;
-        preempt_count(scene, index)
-    };
-    let counts = waiters.iter().all(|at| counted(at).is_some_and(|count| count & PREEMPT_MASK > 0));
     let mut left = Vec::new();
-    let mut struck = Vec::new();
     for (index, task) in scene.tasks.iter().enumerate().filter(|(_, task)| task.active) {
         let Ok(cpu) = task.cpu else { continue };
-        let user = scene.traces.get(index).is_some_and(|trace| in_user_mode(scene, trace));
-        // One whose address is lost may be this very lock.
-        let another = |held: &Held| held.at.map_or(held.kind != lock.kind, |at| at != lock.at);
-        let others = held.iter().filter(|held| {
-            held.task == index
-                && held.sure
-                && another(held)
-                && matches!(held.kind, LockKind::Spinlock | LockKind::Rwlock)
-        });
-        let others = u32::try_from(others.count()).unwrap_or(PREEMPT_MASK);
-        let mine = u32::from(task.pid == 0) + u32::from(spinning.contains(&task.at)) + others;
-        let spare =
-            preempt_count(scene, index).map(|count| (count & PREEMPT_MASK).saturating_sub(mine));
-        if waiters.contains(&task.at) && spare.is_none_or(|spare| spare == 0 || !counts) {
-            let more = if others > 0 { " and holds another, which its code shows" } else { "" };
-            struck.push((cpu, format!("spins for it{more}")));
-        } else if user {
-            struck.push((cpu, "is in user mode".to_owned()));
-        } else if counts && spare == Some(0) {
-            let by = match others {
-                0 => "has preemption disabled for no other lock",
-                _ => "has preemption disabled for other locks, which its code shows",
-            };
-            struck.push((cpu, by.to_owned()));
-        } else if !counts && task.pid == 0 {
-            struck.push((cpu, "is idle".to_owned()));
-        } else if panicked_over_a_hung_task(&scene.functions(index)) {
-            struck.push((cpu, "panicked over a hung task, in code that takes none".to_owned()));
-        } else {
-            left.push((task, cpu, spare));
-        }
+        let seen = Seen {
+            waits: waiters.contains(&task.at),
+            spins: spinning.contains(&task.at),
+            interrupted: interrupted(scene, task.at),
+            idle: task.pid == 0,
+            user: scene.traces.get(index).is_some_and(|trace| in_user_mode(scene, trace)),
+            watchdog: panicked_over_a_hung_task(&scene.functions(index)),
+            count: preempt_count(scene, index),
+            others: other_locks(held, index, lock.kind, lock.at),
+        };
+        left.push((task, cpu, seen));
     }
+    let counts = counts(waiters.iter().map(|at| preempt_count(scene, scene.index_of(*at)?)));
+    let mut struck = strike(&mut left, |seen| seen.strikes(counts));
     // Spinning for a lock that one holds oneself takes an interrupt, or code that shows it; without
     // either, whoever else is left is meant.
-    let others = left.iter().any(|(task, _, _)| !waiters.contains(&task.at));
-    left.retain(|(task, cpu, _)| {
-        let itself = waiters.contains(&task.at) && !interrupted(scene, task.at);
-        if others && itself {
-            struck.push((*cpu, "spins for it, in no interrupt".to_owned()));
-        }
-        !(others && itself)
-    });
-    let mode = if lock.kind == LockKind::Spinlock {
-        Mode::Excl
-    } else if lock.readers.is_some_and(|readers| readers > 0) {
-        Mode::Read
-    } else {
-        Mode::Write
-    };
+    if left.iter().any(|(_, _, seen)| !seen.waits) {
+        struck.extend(strike(&mut left, |seen| {
+            let itself = seen.waits && !seen.interrupted;
+            itself.then(|| "spins for it, in no interrupt".to_owned())
+        }));
+    }
+    let mode = mode(lock.kind, lock.readers);
     let confidence =
         if left.len() == 1 && counts { Confidence::Likely } else { Confidence::Possible };
     let struck = struck_out(&struck);
-    for (task, cpu, spare) in left {
-        let why = match (spare, preempt_count_at(scene, task)) {
+    for (task, cpu, seen) in left {
+        let why = match (seen.spare(), preempt_count_at(scene, task)) {
             (Some(spare), Some(at)) if counts => {
                 let count = format!(
                     "it runs on CPU {cpu} and has preemption disabled {spare} time(s) more than its \
@@ -127,6 +95,100 @@ pub(super) fn add(
         });
     }
     Some(Cpus { struck, counts })
+}
+
+/// What is seen of the current task of a CPU.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    /// Whether it waits for the lock in question.
+    waits: bool,
+    /// Whether it spins, for whatever lock.
+    spins: bool,
+    /// Whether it was interrupted, so that what spins may be its interrupt.
+    interrupted: bool,
+    idle: bool,
+    /// Whether it is in user mode.
+    user: bool,
+    /// Whether it is the watchdog of hung tasks as it stops the machine.
+    watchdog: bool,
+    /// Its preemption count, where that can be read.
+    count: Option<u32>,
+    /// How many other spinlocks its code shows it to hold.
+    others: u32,
+}
+
+impl Seen {
+    /// How many times it has preemption disabled for no reason that is known.
+    fn spare(&self) -> Option<u32> {
+        let mine = u32::from(self.idle) + u32::from(self.spins) + self.others;
+        self.count.map(|count| (count & PREEMPT_MASK).saturating_sub(mine))
+    }
+
+    /// Why it does not hold the lock, if something excludes it; `counts` says whether this kernel
+    /// counts preemptions.
+    fn strikes(&self, counts: bool) -> Option<String> {
+        let others = self.others > 0;
+        if self.waits && self.spare().is_none_or(|spare| spare == 0 || !counts) {
+            let more = if others { " and holds another, which its code shows" } else { "" };
+            return Some(format!("spins for it{more}"));
+        }
+        let why = if self.user {
+            "is in user mode"
+        } else if counts && self.spare() == Some(0) {
+            match others {
+                false => "has preemption disabled for no other lock",
+                true => "has preemption disabled for other locks, which its code shows",
+            }
+        } else if !counts && self.idle {
+            "is idle"
+        } else if self.watchdog {
+            "panicked over a hung task, in code that takes none"
+        } else {
+            return None;
+        };
+        Some(why.to_owned())
+    }
+}
+
+/// Whether this kernel counts preemptions: each of those who spin must have counted its own lock.
+fn counts(mut of_waiters: impl Iterator<Item = Option<u32>>) -> bool {
+    of_waiters.all(|count| count.is_some_and(|count| count & PREEMPT_MASK > 0))
+}
+
+/// How many spinlocks and rwlocks the code of a task shows it to hold on every path, but this one.
+fn other_locks(held: &[Held], task: usize, kind: LockKind, at: VirtAddr) -> u32 {
+    // One whose address is lost may be this very lock.
+    let another = |held: &Held| held.at.map_or(held.kind != kind, |other| other != at);
+    let others = held.iter().filter(|held| {
+        held.task == task
+            && held.sure
+            && another(held)
+            && matches!(held.kind, LockKind::Spinlock | LockKind::Rwlock)
+    });
+    u32::try_from(others.count()).unwrap_or(PREEMPT_MASK)
+}
+
+/// Takes out whoever is excluded; of each the CPU and why.
+fn strike<T>(
+    left: &mut Vec<(T, u32, Seen)>,
+    excludes: impl Fn(&Seen) -> Option<String>,
+) -> Vec<(u32, String)> {
+    let mut struck = Vec::new();
+    left.retain(|(_, cpu, seen)| {
+        let why = excludes(seen);
+        struck.extend(why.clone().map(|why| (*cpu, why)));
+        why.is_none()
+    });
+    struck
+}
+
+/// How a lock of this kind, with that many readers, is held.
+fn mode(kind: LockKind, readers: Option<u64>) -> Mode {
+    match (kind, readers) {
+        (LockKind::Spinlock, _) => Mode::Excl,
+        (_, Some(1..)) => Mode::Read,
+        _ => Mode::Write,
+    }
 }
 
 /// Whether it is the watchdog of hung tasks (kernel/hung_task.c) as it stops the machine: it takes
@@ -231,5 +293,104 @@ mod tests {
         assert!(!panicked_over_a_hung_task(&["shrink_page_list", "kswapd", "kthread"]));
         // A soft lockup's panic stands on the code that is stuck, which may hold anything.
         assert!(!panicked_over_a_hung_task(&["panic", "watchdog_timer_fn", "take", "kthread"]));
+    }
+
+    /// It waits for the lock in question, spins for it and has counted it.
+    const WAITS: Seen = Seen {
+        waits: true,
+        spins: true,
+        interrupted: false,
+        idle: false,
+        user: false,
+        watchdog: false,
+        count: Some(1),
+        others: 0,
+    };
+
+    fn runs(count: u32) -> Seen {
+        Seen { count: Some(count), ..Seen::default() }
+    }
+
+    #[test]
+    fn whoever_has_preemption_disabled_for_nothing_known_may_hold_the_lock() {
+        assert_eq!(runs(1).strikes(true), None);
+        let none = Some("has preemption disabled for no other lock".to_owned());
+        assert_eq!(runs(0).strikes(true), none);
+        // Interrupts are counted above the preemptions.
+        assert_eq!(runs(0x10000).strikes(true), none);
+        // Being idle, spinning for another lock and holding others use the count up.
+        assert_eq!(Seen { idle: true, ..runs(1) }.strikes(true), none);
+        assert_eq!(Seen { idle: true, ..runs(2) }.strikes(true), None);
+        assert_eq!(Seen { spins: true, ..runs(1) }.strikes(true), none);
+        assert_eq!(Seen { spins: true, ..runs(2) }.strikes(true), None);
+        let others = Some("has preemption disabled for other locks, which its code shows");
+        assert_eq!(Seen { others: 2, ..runs(2) }.strikes(true).as_deref(), others);
+        assert_eq!(Seen { others: 2, ..runs(3) }.strikes(true), None);
+        assert_eq!(Seen { count: None, ..runs(0) }.strikes(true), None);
+    }
+
+    #[test]
+    fn a_kernel_that_does_not_count_preemptions_strikes_out_nobody_by_them() {
+        assert_eq!(runs(0).strikes(false), None);
+        assert_eq!(Seen { idle: true, ..runs(0) }.strikes(false).as_deref(), Some("is idle"));
+        assert_eq!(Seen { user: true, ..runs(0) }.strikes(false), Some("is in user mode".into()));
+        assert_eq!(Seen { user: true, ..runs(1) }.strikes(true), Some("is in user mode".into()));
+        let watchdog = Seen { watchdog: true, ..runs(1) }.strikes(true);
+        assert_eq!(watchdog.unwrap(), "panicked over a hung task, in code that takes none");
+        assert!(counts([Some(1), Some(0x10002)].into_iter()));
+        assert!(!counts([Some(1), Some(0)].into_iter()));
+        assert!(!counts([Some(1), Some(0x10000)].into_iter()));
+        assert!(!counts([Some(1), None].into_iter()));
+    }
+
+    #[test]
+    fn whoever_spins_for_a_lock_holds_it_only_if_it_has_counted_more_than_that() {
+        let spins = Some("spins for it".to_owned());
+        assert_eq!(WAITS.strikes(true), spins);
+        assert_eq!(Seen { count: Some(2), ..WAITS }.strikes(true), None);
+        assert_eq!(Seen { count: Some(2), ..WAITS }.strikes(false), spins);
+        assert_eq!(Seen { count: None, ..WAITS }.strikes(true), spins);
+        let another = Seen { count: Some(2), others: 1, ..WAITS }.strikes(true);
+        assert_eq!(another.unwrap(), "spins for it and holds another, which its code shows");
+    }
+
+    #[test]
+    fn a_lock_whose_address_is_lost_strikes_its_cpu_out_only_where_it_is_of_another_kind() {
+        let at = VirtAddr(0x1000);
+        let held = |task, kind, at: Option<u64>, sure| Held {
+            task,
+            kind,
+            mode: Mode::Excl,
+            at: at.map(VirtAddr),
+            sure,
+            why: Why::default(),
+        };
+        let others = |held: Held| other_locks(&[held], 3, LockKind::Spinlock, at);
+        use LockKind::{Mutex, Rwlock, Spinlock};
+        assert_eq!(others(held(3, Spinlock, None, true)), 0);
+        assert_eq!(others(held(3, Rwlock, None, true)), 1);
+        assert_eq!(others(held(3, Spinlock, Some(0x2000), true)), 1);
+        assert_eq!(others(held(3, Spinlock, Some(0x1000), true)), 0);
+        assert_eq!(others(held(3, Spinlock, Some(0x2000), false)), 0);
+        assert_eq!(others(held(4, Spinlock, Some(0x2000), true)), 0);
+        assert_eq!(others(held(3, Mutex, Some(0x2000), true)), 0);
+    }
+
+    #[test]
+    fn what_elimination_leaves_holds_a_rwlock_for_reading_if_that_counts_readers() {
+        assert_eq!(mode(LockKind::Spinlock, None), Mode::Excl);
+        assert_eq!(mode(LockKind::Rwlock, Some(2)), Mode::Read);
+        assert_eq!(mode(LockKind::Rwlock, None), Mode::Write);
+    }
+
+    #[test]
+    fn the_cpus_struck_out_are_those_that_are_not_left() {
+        let mut left = vec![("a", 0, runs(0)), ("b", 1, runs(1)), ("c", 2, WAITS)];
+        let struck = strike(&mut left, |seen| seen.strikes(true));
+        assert_eq!(left.iter().map(|(name, ..)| *name).collect::<Vec<_>>(), ["b"]);
+        assert_eq!(
+            struck_out(&struck),
+            "not CPU 0 (has preemption disabled for no other lock), not CPU 2 (spins for it)"
+        );
     }
 }
