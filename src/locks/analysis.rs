@@ -184,10 +184,12 @@ fn in_words(waiters: &[Waiter]) -> String {
 /// Whether it is a lock that nobody took: RCU makes a slow reader its owner and waits for it, so that
 /// the reader inherits a priority (`rcu_boost`).
 fn boosts(scene: &Scene<'_>, found: &Found) -> bool {
-    found.kind == LockKind::RtMutex
-        && found.queue.iter().any(|queued| {
-            scene.functions(queued.task).iter().any(|name| name.starts_with("rcu_boost"))
-        })
+    let mut waiting = found.queue.iter().map(|queued| scene.functions(queued.task));
+    found.kind == LockKind::RtMutex && waiting.any(|functions| is_boosting(&functions))
+}
+
+fn is_boosting(functions: &[&str]) -> bool {
+    functions.iter().any(|name| name.starts_with("rcu_boost"))
 }
 
 /// Why a recorded holder is not there any more, if it is not.
@@ -498,5 +500,12 @@ mod tests {
         assert_eq!(in_words(&[asleep(), asleep()]), "2 waiting");
         assert_eq!(in_words(&[spins()]), "1 spinning");
         assert_eq!(in_words(&[asleep(), spins(), asleep()]), "1 spinning, 2 waiting");
+    }
+
+    #[test]
+    fn an_rt_mutex_that_the_booster_of_rcu_waits_for_was_lent_and_not_taken() {
+        assert!(is_boosting(&["schedule", "__rt_mutex_slowlock", "rt_mutex_lock", "rcu_boost"]));
+        assert!(is_boosting(&["rt_mutex_lock", "rcu_boost_kthread", "kthread"]));
+        assert!(!is_boosting(&["rt_mutex_lock", "driver_thread", "kthread"]));
     }
 }

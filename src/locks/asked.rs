@@ -116,4 +116,10 @@ mod tests {
         let short = [local("lock", true, 0, LocalPlace::Bytes(vec![1; 4]))];
         assert_eq!(first_parameter(&memory, &short), None);
     }
+
+    #[test]
+    fn what_was_read_from_memory_that_may_have_changed_is_only_possible() {
+        let asked = |reread| Asked { value: 1, reread, why: Why::default() }.confidence();
+        assert_eq!((asked(false), asked(true)), (Confidence::Likely, Confidence::Possible));
+    }
 }

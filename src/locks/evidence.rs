@@ -11,7 +11,7 @@
 //! either: then nothing on its stack tells.
 
 use super::scene::Scene;
-use super::stack::{Code, Place, Stack};
+use super::stack::{Code, Concrete, Place, Stack};
 use super::{LockKind, Mode, Spot, Why, api};
 use crate::dump::VirtAddr;
 use crate::unwind::FrameKind;
@@ -90,19 +90,8 @@ fn held_by(scene: &Scene<'_>, code: &Code<'_>, task: usize) -> Vec<Held> {
                 found.push(Held { task, kind, mode, at: None, sure, why });
                 continue;
             };
-            // What was given back under another name may be this one, and its address tells.
-            let mut doubtful = lock.reread || inner().any(|(_, at)| at.is_none());
-            let mut released = inner().any(|(_, at)| *at == Some(lock.value));
-            for other in &taken.maybe_given {
-                match stack.concrete_at(place, other) {
-                    Some(other) if other.value == lock.value => released = true,
-                    Some(other) if !other.reread => {}
-                    _ => doubtful = true,
-                }
-            }
-            if released {
-                continue;
-            }
+            let others = taken.maybe_given.iter().map(|other| stack.concrete_at(place, other));
+            let Some(doubtful) = kept(lock, others, inner().map(|(_, at)| *at)) else { continue };
             let sure = taken.certain() && !doubtful;
             let why = words(scene, task, place, taken, sure, lock.reread);
             found.push(Held { task, kind, mode, at: Some(VirtAddr(lock.value)), sure, why });
@@ -110,6 +99,31 @@ fn held_by(scene: &Scene<'_>, code: &Code<'_>, task: usize) -> Vec<Held> {
         given.extend(given_in(&stack, place));
     }
     found
+}
+
+/// Whether it is doubtful that a lock has been kept, by what of its class was given back since, in
+/// its frame under other names and by frames further in; `None` where it was given back itself.
+fn kept(
+    lock: Concrete,
+    others: impl Iterator<Item = Option<Concrete>>,
+    inner: impl Iterator<Item = Option<u64>>,
+) -> Option<bool> {
+    let mut doubtful = lock.reread;
+    for other in others {
+        match other {
+            Some(other) if other.value == lock.value => return None,
+            Some(other) if !other.reread => {}
+            _ => doubtful = true,
+        }
+    }
+    for at in inner {
+        match at {
+            Some(at) if at == lock.value => return None,
+            Some(_) => {}
+            None => doubtful = true,
+        }
+    }
+    Some(doubtful)
 }
 
 /// Whether the locks that a function took are still those of its task: one that was switched off has
@@ -185,4 +199,41 @@ fn words(
         why = why.then("the lock's address was read anew from memory that may have changed");
     }
     why
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(value: u64) -> Concrete {
+        Concrete { value, reread: false }
+    }
+
+    const fn reread(value: u64) -> Concrete {
+        Concrete { value, reread: true }
+    }
+
+    #[test]
+    fn a_lock_given_back_under_another_name_or_by_a_function_called_is_not_held() {
+        let kept = |others: &[Option<Concrete>], inner: &[Option<u64>]| {
+            kept(at(5), others.iter().copied(), inner.iter().copied())
+        };
+        assert_eq!(kept(&[], &[]), Some(false));
+        assert_eq!(kept(&[Some(at(5))], &[]), None);
+        assert_eq!(kept(&[Some(reread(5))], &[]), None);
+        assert_eq!(kept(&[], &[Some(6), Some(5)]), None);
+        assert_eq!(kept(&[Some(at(6))], &[Some(6)]), Some(false));
+    }
+
+    #[test]
+    fn a_lock_is_doubtful_where_one_without_a_known_address_was_given_back_since() {
+        let kept = |lock, others: &[Option<Concrete>], inner: &[Option<u64>]| {
+            kept(lock, others.iter().copied(), inner.iter().copied())
+        };
+        assert_eq!(kept(at(5), &[None], &[]), Some(true));
+        assert_eq!(kept(at(5), &[Some(reread(6))], &[]), Some(true));
+        assert_eq!(kept(at(5), &[], &[None]), Some(true));
+        // And where its own address comes from memory that may have changed.
+        assert_eq!(kept(reread(5), &[], &[]), Some(true));
+    }
 }

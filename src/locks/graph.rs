@@ -490,4 +490,26 @@ mod tests {
         assert_eq!(roots.len(), 300);
         assert!(roots.iter().all(|(_, blocks)| *blocks == 100));
     }
+
+    #[test]
+    fn whoever_is_only_possibly_a_holder_or_a_waiter_is_no_root_blocker_and_waits_for_nothing() {
+        let (graph, edges) = graph(vec![lock(1, &[(1, Confidence::Possible)], &[2])]);
+        assert_eq!(roots(&graph, &edges), []);
+        let mut locks = vec![lock(1, &[(1, Confidence::Certain)], &[2])];
+        locks.push(lock(2, &[(2, Confidence::Certain)], &[1]));
+        locks[1].waiters[0].confidence = Confidence::Possible;
+        let edges = Edges::of(&locks);
+        assert!(cycles(&locks, &edges).is_empty());
+        assert!(!edges.waits.contains_key(&VirtAddr(1)));
+    }
+
+    #[test]
+    fn those_in_a_deadlock_and_those_whom_nobody_waits_for_are_no_root_blockers() {
+        use Confidence::Certain;
+        let (deadlock, edges) =
+            graph(vec![lock(1, &[(1, Certain)], &[2]), lock(2, &[(2, Certain)], &[1])]);
+        assert_eq!(roots(&deadlock, &edges), []);
+        let (idle, edges) = graph(vec![lock(1, &[(1, Certain)], &[])]);
+        assert_eq!(roots(&idle, &edges), []);
+    }
 }

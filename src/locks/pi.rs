@@ -216,10 +216,16 @@ fn writers(scene: &Scene<'_>, code: &Code<'_>, found: &mut HashMap<(LockKind, Vi
         });
     }
     for lock in found.values_mut() {
-        if lock.queue.iter().any(|queued| queued.position == Some(0)) {
-            for queued in &mut lock.queue {
-                queued.position = queued.position.map(|position| position + 1);
-            }
+        number(&mut lock.queue);
+    }
+}
+
+/// Numbers a queue from 1: before those who wait for the rt_mutex is, as 0, whoever has it and waits
+/// for the readers.
+fn number(queue: &mut [Queued]) {
+    if queue.iter().any(|queued| queued.position == Some(0)) {
+        for queued in queue {
+            queued.position = queued.position.map(|position| position + 1);
         }
     }
 }
@@ -289,6 +295,41 @@ mod tests {
     }
 
     #[test]
+    fn a_writer_that_waits_for_readers_to_leave_is_before_all_others() {
+        let numbers = |places: &[Option<u32>]| {
+            let queued = |position: &Option<u32>| Queued {
+                task: 0,
+                mode: Mode::Write,
+                position: *position,
+                spinning: false,
+                confidence: Confidence::Certain,
+                why: Why::default(),
+            };
+            let mut queue: Vec<Queued> = places.iter().map(queued).collect();
+            number(&mut queue);
+            queue.iter().map(|queued| queued.position).collect::<Vec<_>>()
+        };
+        assert_eq!(numbers(&[Some(1), None, Some(0)]), [Some(2), None, Some(1)]);
+        assert_eq!(numbers(&[Some(1), Some(2)]), [Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn a_tree_of_waiters_that_loops_ends_and_still_places_those_before() {
+        let order = Order::Tree { node: 0, root: 8 };
+        let mut memory = Image::default();
+        let [first, second, third] = WAITERS;
+        memory.put_u64(LOCK + 8, second);
+        for (node, right, left) in [(second, third, first), (first, 0, 0), (third, second, 0)] {
+            memory.put_u64(node, 0);
+            memory.put_u64(node + 8, right);
+            memory.put_u64(node + 16, left);
+        }
+        let place = |waiter| order.place(&memory, VirtAddr(LOCK), VirtAddr(waiter), 10);
+        assert_eq!([first, second].map(place), [Some(1), Some(2)]);
+        assert_eq!(place(0xffff_c900_0004_3d00), None);
+    }
+
+    #[test]
     fn the_functions_slept_in_tell_what_an_rt_mutex_is_part_of() {
         let kind = |functions: &[&str]| kind_of(functions);
         let rtlock = ["schedule_rtlock", "rtlock_slowlock_locked", "rt_spin_lock"];
@@ -300,5 +341,11 @@ mod tests {
         assert_eq!(kind(&["rt_mutex_slowlock", "futex_lock_pi"]), None);
         let mutex = ["schedule", "__mutex_lock.constprop.0", "mutex_lock"];
         assert_eq!(kind(&mutex), Some((LockKind::Mutex, Mode::Excl)));
+        let reader = ["schedule_rtlock", "rtlock_slowlock_locked", "rt_read_lock"];
+        assert_eq!(kind(&reader), Some((LockKind::Rwlock, Mode::Read)));
+        let writer = ["schedule", "rwbase_write_lock", "down_write"];
+        assert_eq!(kind(&writer), Some((LockKind::Rwsem, Mode::Write)));
+        let plain = ["schedule", "rt_mutex_slowlock_block", "rt_mutex_slowlock"];
+        assert_eq!(kind(&plain), Some((LockKind::RtMutex, Mode::Excl)));
     }
 }

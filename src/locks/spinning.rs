@@ -14,6 +14,7 @@ use super::ticket::Tickets;
 use super::waiting::{Found, Queued, Waits};
 use super::{LockKind, Mode, api, asked};
 use crate::dump::VirtAddr;
+use crate::memory::VirtualMemory;
 use std::collections::HashMap;
 
 /// MCS nodes of one CPU: task, soft interrupt, interrupt, NMI.
@@ -74,7 +75,10 @@ pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, waits: &mut Waits) {
     let nodes = Nodes::find(scene);
     for ((kind, at), spinners) in found {
         waits.found.push(match tickets.filter(|_| kind == LockKind::Spinlock) {
-            Some(tickets) => by_ticket(scene, tickets, at, spinners),
+            Some(tickets) => {
+                let word = scene.session.memory().read_u32(at).ok();
+                by_ticket(tickets, word, at, spinners)
+            }
             None => in_order(scene, nodes.as_ref(), kind, at, spinners),
         });
     }
@@ -92,13 +96,13 @@ fn ticket(scene: &Scene<'_>, code: &Code<'_>, tickets: Tickets, index: usize) ->
 
 /// Puts spinners in the order of their tickets, and names those that none of them has.
 fn by_ticket(
-    scene: &Scene<'_>,
     tickets: Tickets,
+    word: Option<u32>,
     at: VirtAddr,
     mut spinners: Vec<Spinner>,
 ) -> Found {
     let mut doubts = Vec::new();
-    if let Ok(word) = scene.session.memory().read_u32(at) {
+    if let Some(word) = word {
         for spinner in &mut spinners {
             let Some(ticket) = spinner.ticket else { continue };
             let behind = tickets.behind(word, ticket);
@@ -171,34 +175,12 @@ fn in_order(
         doubts
             .push(format!("its last in line should be CPU {cpu}, which the machine does not have"));
     }
-    let line = match (&value, nodes) {
-        (Ok(value), Some(nodes)) => {
-            let cpus: Vec<u32> = spinners.iter().filter_map(|spinner| spinner.cpu).collect();
-            nodes.line(scene, *value, &cpus)
-        }
-        _ => Vec::new(),
-    };
-    let place = |spinner: &Spinner| {
-        let queue = spinner.cpu.and_then(|cpu| line.iter().position(|other| *other == cpu));
-        match (queue, &value) {
-            // Whoever is not in the queue spins on the word, before all others.
-            (None, Ok(value))
-                if kind == LockKind::Rwlock && spinner.on_word || value & QSPIN_PENDING != 0 =>
-            {
-                Some(0)
-            }
-            (Some(place), _) => u32::try_from(place + 1).ok(),
-            _ => None,
-        }
-    };
-    for spinner in &mut spinners {
-        spinner.queued.position = place(spinner);
-    }
-    spinners.sort_by_key(|spinner| (spinner.queued.position.is_none(), spinner.queued.position));
-    // Numbers from 1, whether or not somebody spins on the word.
-    for (number, spinner) in (1..).zip(&mut spinners) {
-        spinner.queued.position = spinner.queued.position.map(|_| number);
-    }
+    let value = value.ok();
+    let line = value.zip(nodes).map_or_else(Vec::new, |(value, nodes)| {
+        let cpus: Vec<u32> = spinners.iter().filter_map(|spinner| spinner.cpu).collect();
+        nodes.line(scene.session.memory(), value, &cpus)
+    });
+    number(kind, value, &line, &mut spinners);
     if spinners.iter().any(|spinner| spinner.queued.position.is_none()) && spinners.len() > 1 {
         doubts.push("the order of some of those who spin for it could not be told".to_owned());
     }
@@ -209,10 +191,34 @@ fn in_order(
     }
 }
 
+/// Numbers spinners from 1, by their queue's word and the CPUs in it, the first in line first.
+fn number(kind: LockKind, value: Option<u32>, line: &[u32], spinners: &mut [Spinner]) {
+    let place = |spinner: &Spinner| {
+        let queue = spinner.cpu.and_then(|cpu| line.iter().position(|other| *other == cpu));
+        match (queue, value) {
+            // Whoever is not in the queue spins on the word, before all others.
+            (None, Some(value))
+                if kind == LockKind::Rwlock && spinner.on_word || value & QSPIN_PENDING != 0 =>
+            {
+                Some(0)
+            }
+            (Some(place), _) => u32::try_from(place + 1).ok(),
+            _ => None,
+        }
+    };
+    for spinner in &mut *spinners {
+        spinner.queued.position = place(spinner);
+    }
+    spinners.sort_by_key(|spinner| (spinner.queued.position.is_none(), spinner.queued.position));
+    for (number, spinner) in (1..).zip(spinners) {
+        spinner.queued.position = spinner.queued.position.map(|_| number);
+    }
+}
+
 /// The per-CPU MCS nodes.
 struct Nodes {
-    /// `qnodes`; `mcs_nodes` until 4.19.
-    symbol: VirtAddr,
+    /// Of each CPU its number and the first of its nodes.
+    first: Vec<(u32, VirtAddr)>,
     /// Bytes of one: a `struct qnode` is larger than the `struct mcs_spinlock` in it.
     stride: u64,
     /// Offset of `next`.
@@ -224,30 +230,30 @@ impl Nodes {
         let (symbols, types) = (scene.session.symbols(), scene.session.types());
         let mcs = types.structure("mcs_spinlock").ok()?;
         let stride = types.structure("qnode").ok().and_then(|node| node.size()).or(mcs.size())?;
-        Some(Nodes {
-            symbol: symbols.address("qnodes").or_else(|| symbols.address("mcs_nodes"))?,
-            stride,
-            next: mcs.offset_of("next").ok()?,
-        })
+        // `mcs_nodes` until 4.19.
+        let symbol = symbols.address("qnodes").or_else(|| symbols.address("mcs_nodes"))?;
+        let cpus = scene.session.cpus().iter();
+        let first = cpus.map(|cpu| (cpu.number, cpu.per_cpu(symbol))).collect();
+        Some(Nodes { first, stride, next: mcs.offset_of("next").ok()? })
     }
 
-    fn of_cpu(&self, scene: &Scene<'_>, cpu: u32, index: u64) -> Option<VirtAddr> {
-        let cpu = scene.session.cpus().iter().find(|other| other.number == cpu)?;
-        Some(cpu.per_cpu(self.symbol).plus(index * self.stride))
+    fn of_cpu(&self, cpu: u32, index: u64) -> Option<VirtAddr> {
+        let (_, first) = self.first.iter().find(|(other, _)| *other == cpu)?;
+        Some(first.plus(index * self.stride))
     }
 
     /// The CPUs in the queue of a lock whose word is `value`, first in line first. `spinning` are
     /// the CPUs known to spin for it: a node that one of them does not use may hold an old `next`.
-    fn line(&self, scene: &Scene<'_>, value: u32, spinning: &[u32]) -> Vec<u32> {
+    fn line(&self, memory: &dyn VirtualMemory, value: u32, spinning: &[u32]) -> Vec<u32> {
         let Some(tail) = (value >> QSPIN_TAIL_CPU_SHIFT).checked_sub(1) else { return Vec::new() };
         let index = u64::from(value >> TAIL_INDEX_SHIFT) % NODES;
-        let Some(mut node) = self.of_cpu(scene, tail, index) else { return Vec::new() };
+        let Some(mut node) = self.of_cpu(tail, index) else { return Vec::new() };
         let mut line = vec![tail];
         loop {
             let before = spinning.iter().filter(|cpu| !line.contains(cpu)).find_map(|&cpu| {
                 (0..NODES).find_map(|index| {
-                    let at = self.of_cpu(scene, cpu, index)?;
-                    let next = scene.session.memory().read_ptr(at.plus(self.next)).ok()?;
+                    let at = self.of_cpu(cpu, index)?;
+                    let next = memory.read_ptr(at.plus(self.next)).ok()?;
                     (next == node).then_some((cpu, at))
                 })
             });
@@ -271,5 +277,100 @@ mod tests {
         assert_eq!(spins_for(&["_raw_spin_lock", "x"], false), None);
         let queued = ["native_queued_spin_lock_slowpath", "queued_write_lock_slowpath", "f"];
         assert_eq!(spins_for(&queued, false), Some((LockKind::Rwlock, Mode::Write, false)));
+    }
+
+    use crate::kernel::testing::{Image, TypeTable};
+    use crate::locks::{Confidence, Why};
+
+    const FIRST: u64 = 0xffff_8880_0001_0000;
+
+    /// A CPU and which of its nodes.
+    type Place = (u64, u64);
+
+    /// Four CPUs with four nodes each, of which these (CPU, index) point to those.
+    fn nodes(links: &[(Place, Place)]) -> (Nodes, Image) {
+        let node = |(cpu, index): Place| FIRST + cpu * 0x1000 + index * 0x20;
+        let mut memory = Image::default();
+        for at in (0..4).flat_map(|cpu| (0..4).map(move |index| (cpu, index))) {
+            memory.put_u64(node(at), 0);
+        }
+        links.iter().for_each(|(from, to)| memory.put_u64(node(*from), node(*to)));
+        let first = (0..4).zip((0..4).map(|cpu| VirtAddr(node((cpu, 0))))).collect();
+        (Nodes { first, stride: 0x20, next: 0 }, memory)
+    }
+
+    /// The word of a locked spinlock whose last in line is this node.
+    fn tail(cpu: u32, index: u32) -> u32 {
+        1 | (cpu + 1) << QSPIN_TAIL_CPU_SHIFT | index << TAIL_INDEX_SHIFT
+    }
+
+    #[test]
+    fn the_queue_of_a_spinlock_is_told_from_its_tail_through_nodes_of_interrupts_too() {
+        // CPU 3 queued first, then CPU 0 in an interrupt (its second node), then CPU 1.
+        let (nodes, memory) = nodes(&[((3, 0), (0, 1)), ((0, 1), (1, 2))]);
+        assert_eq!(nodes.line(&memory, tail(1, 2), &[0, 1, 2, 3]), [3, 0, 1]);
+        // A CPU that does not spin for it may have an old pointer in its node.
+        assert_eq!(nodes.line(&memory, tail(1, 2), &[0, 1]), [0, 1]);
+        // Nobody points to CPU 1's first node.
+        assert_eq!(nodes.line(&memory, tail(1, 0), &[0, 1, 2, 3]), [1]);
+        assert_eq!(nodes.line(&memory, 1, &[0, 1, 2, 3]), [0_u32; 0]);
+        assert_eq!(nodes.line(&memory, tail(9, 0), &[0, 1, 2, 3]), [0_u32; 0]);
+    }
+
+    #[test]
+    fn nodes_that_point_to_each_other_in_a_ring_are_each_in_line_once() {
+        let (nodes, memory) = nodes(&[((0, 0), (1, 0)), ((1, 0), (0, 0))]);
+        assert_eq!(nodes.line(&memory, tail(1, 0), &[0, 1, 2, 3]), [0, 1]);
+    }
+
+    fn spinner(cpu: u32, on_word: bool, ticket: Option<u32>) -> Spinner {
+        let queued = Queued {
+            task: usize::try_from(cpu).unwrap(),
+            mode: Mode::Excl,
+            position: None,
+            spinning: true,
+            confidence: Confidence::Likely,
+            why: Why::new("it spins"),
+        };
+        Spinner { queued, cpu: Some(cpu), on_word, ticket }
+    }
+
+    #[test]
+    fn whoever_spins_on_the_word_is_before_the_queue_and_who_is_in_neither_has_no_place() {
+        let order = |kind, value, line: &[u32]| {
+            let mut spinners = [2, 1, 0].map(|cpu| spinner(cpu, cpu == 0, None));
+            number(kind, Some(value), line, &mut spinners);
+            spinners.map(|spinner| (spinner.queued.task, spinner.queued.position))
+        };
+        let all = [(0, Some(1)), (1, Some(2)), (2, Some(3))];
+        assert_eq!(order(LockKind::Spinlock, 1 | QSPIN_PENDING, &[1, 2]), all);
+        assert_eq!(order(LockKind::Rwlock, 1, &[1, 2]), all);
+        let lost = [(1, Some(1)), (2, Some(2)), (0, None)];
+        assert_eq!(order(LockKind::Spinlock, 1, &[1, 2]), lost);
+    }
+
+    #[test]
+    fn spinners_of_a_ticket_lock_are_in_the_order_of_their_tickets_and_gaps_are_named() {
+        let types = TypeTable::new().with("raw_spinlock", 4, &[("slock", 0, 4)]).types();
+        let tickets = Tickets::probe(&types).unwrap();
+        let told = |of: &[(u32, u32)]| {
+            let spinners = of.iter().map(|(cpu, ticket)| spinner(*cpu, true, Some(*ticket)));
+            // 5 is served, 9 is the next to be drawn.
+            let found = by_ticket(tickets, Some(9 << 16 | 5), VirtAddr(0), spinners.collect());
+            let places = found.queue.iter().map(|queued| (queued.task, queued.position));
+            (places.collect::<Vec<_>>(), found.doubts)
+        };
+        let (places, doubts) = told(&[(0, 8), (1, 6), (2, 7)]);
+        assert_eq!(places, [(1, Some(1)), (2, Some(2)), (0, Some(3))]);
+        assert_eq!(doubts, ["ticket 0x5, which is served, is the holder's"]);
+        let (places, doubts) = told(&[(0, 8), (1, 5), (2, 12)]);
+        assert_eq!(places, [(1, Some(1)), (0, Some(3)), (2, None)]);
+        assert_eq!(
+            doubts,
+            [
+                "a ticket 0xc is not among those that are out",
+                "nobody was found who spins with 0x6, 0x7"
+            ]
+        );
     }
 }

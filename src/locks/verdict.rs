@@ -510,4 +510,66 @@ mod tests {
             "No deadlock: 1 task waits for s, which is free: the next in line has yet to take it."
         );
     }
+
+    #[test]
+    fn an_interrupt_that_spins_for_its_own_tasks_lock_is_told_as_such() {
+        let mut own = lock("s", Spinlock, &[1], &[1]);
+        own.waiters[0].in_interrupt = true;
+        assert_eq!(
+            told(vec![own], "", 0),
+            "Deadlock: an interrupt on the CPU of t[1] spins for s, which the task itself holds and \
+             cannot release before the interrupt ends."
+        );
+    }
+
+    #[test]
+    fn how_a_lock_is_held_how_sure_that_is_and_what_else_its_holder_holds_is_said() {
+        let mut rw = lock("rw", Rwsem, &[1], &[2]);
+        rw.holders[0].mode = Mode::Write;
+        rw.holders[0].confidence = Confidence::Likely;
+        assert_eq!(
+            told(vec![rw], "sleeps", 0),
+            "No deadlock: 1 task waits for rw, held for writing, likely by t[1], which sleeps."
+        );
+        let locks = vec![lock("a", Mutex, &[1], &[2, 3]), lock("b", Mutex, &[1], &[4])];
+        let told = told(locks, "sleeps", 0);
+        assert!(told.contains("held by t[1], which sleeps; it also holds b. In all"), "{told}");
+    }
+
+    #[test]
+    fn a_holder_that_is_not_known_for_sure_is_no_convoy() {
+        assert_eq!(
+            told(vec![lock("m", Mutex, &[], &[2, 3])], "", 0),
+            "No deadlock: 2 tasks wait for m, whose holder is not known."
+        );
+        let mut maybe = lock("m", Rwsem, &[1, 4], &[2, 3]);
+        maybe.holders.iter_mut().for_each(|it| it.confidence = Confidence::Possible);
+        assert_eq!(
+            told(vec![maybe], "", 0),
+            "No deadlock: 2 tasks wait for m, whose holder is not known for sure: possibly t[1], t[4]."
+        );
+    }
+
+    #[test]
+    fn what_several_root_blockers_wait_for_is_one_cause() {
+        let locks = vec![
+            lock("never", Completion, &[], &[1, 2]),
+            lock("a", Mutex, &[1], &[3, 4]),
+            lock("b", Mutex, &[2], &[5]),
+        ];
+        assert_eq!(
+            told(locks, "waits", 0),
+            "No deadlock: 5 tasks wait for never, which nobody has completed. Of those t[1] holds up \
+             2 tasks, t[2] holds up 1 task. In all 5 tasks wait for 3 locks."
+        );
+    }
+
+    #[test]
+    fn a_futex_that_nobody_is_known_to_own_is_no_cause() {
+        let idle = lock("futex", LockKind::Futex, &[], &[2, 3]);
+        assert_eq!(
+            told(vec![idle], "", 0),
+            "No task waits for a lock, and none is in uninterruptible sleep."
+        );
+    }
 }
