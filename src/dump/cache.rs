@@ -42,18 +42,16 @@ impl PageCache {
         Some(with(page))
     }
 
-    /// Keeps a page, in the place of an older one if need be.
-    pub(super) fn keep(&self, number: u64, page: Box<[u8]>) {
-        let Some(set) = self.set(number) else { return };
-        let mut set = set.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Keeps a page, and gives back one that is not kept, for the next to be unpacked into.
+    pub(super) fn keep(&self, number: u64, page: Box<[u8]>) -> Option<Box<[u8]>> {
+        let mut set = self.set(number)?.lock().unwrap_or_else(PoisonError::into_inner);
         if set.pages.iter().flatten().any(|(held, _)| *held == number) {
-            return;
+            return Some(page);
         }
         let place = set.oldest;
         set.oldest = (place + 1) % WAYS;
-        if let Some(slot) = set.pages.get_mut(place) {
-            *slot = Some((number, page));
-        }
+        let older = set.pages.get_mut(place)?.replace((number, page));
+        older.map(|(_, page)| page)
     }
 }
 
@@ -64,16 +62,25 @@ mod tests {
     #[test]
     fn a_kept_page_is_found_and_others_are_not() {
         let cache = PageCache::new(4096);
-        cache.keep(7, vec![1, 2, 3].into());
+        assert_eq!(cache.keep(7, vec![1, 2, 3].into()), None);
         assert_eq!(cache.hit(7, <[u8]>::to_vec), Some(vec![1, 2, 3]));
         assert_eq!(cache.hit(8, <[u8]>::to_vec), None);
+    }
+
+    #[test]
+    fn what_is_not_kept_is_given_back() {
+        let cache = PageCache::new(CAPACITY);
+        assert_eq!(cache.keep(1, vec![1].into()), None);
+        assert_eq!(cache.keep(1, vec![7].into()), Some(vec![7].into()));
+        let given: Vec<_> = (2..=10).filter_map(|page| cache.keep(page, vec![0].into())).collect();
+        assert_eq!(given, [vec![1].into(), vec![0].into()] as [Box<[u8]>; 2]);
     }
 
     #[test]
     fn the_cache_never_holds_more_than_its_capacity() {
         let cache = PageCache::new(1 << 20);
         for number in 0..1000 {
-            cache.keep(number, vec![0; 8].into());
+            drop(cache.keep(number, vec![0; 8].into()));
         }
         let held = (0..1000).filter(|&number| cache.hit(number, |_| ()).is_some()).count();
         assert!((1..=64).contains(&held), "{held}");

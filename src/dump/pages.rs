@@ -7,6 +7,12 @@ use super::error::WhyNot;
 use super::fault::{Fault, Why};
 use super::kdump::Kdump;
 use super::packed::{Compression, unpack};
+use std::cell::Cell;
+
+thread_local! {
+    /// Room for a page that the cache has done with.
+    static SPARE: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+}
 
 /// The parts of a dump; there is one unless it is split.
 pub(super) struct Pages {
@@ -64,10 +70,15 @@ impl Pages {
         if stored.compression == Compression::Raw {
             return copy_from(&stored.data, skip, to);
         }
-        let mut page = vec![0; usize::try_from(self.block_size).unwrap_or(0)].into_boxed_slice();
+        let len = usize::try_from(self.block_size).unwrap_or(0);
+        let mut page = SPARE
+            .take()
+            .filter(|spare| spare.len() == len)
+            .unwrap_or_else(|| vec![0; len].into_boxed_slice());
+        // Fills all of the page, or fails.
         unpack(stored.compression, &stored.data, &mut page)?;
         copy_from(&page, skip, to)?;
-        self.cache.keep(pfn, page);
+        SPARE.set(self.cache.keep(pfn, page));
         Ok(())
     }
 }

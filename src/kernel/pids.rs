@@ -9,9 +9,13 @@ use super::fields::Field;
 use super::image::Kernel;
 use super::walk::{self, WalkError};
 use crate::dump::VirtAddr;
+use rayon::prelude::*;
 
 /// More tasks than `PID_MAX_LIMIT` allows cannot be.
 pub(super) const MAX_TASKS: usize = 4 << 20;
+
+/// So few reads are not worth spreading over threads.
+const FEW: usize = 64;
 
 /// The tasks that the IDR knows, and what is wrong with it.
 pub(super) struct Pids {
@@ -31,9 +35,11 @@ pub(super) fn read(kernel: Kernel<'_>) -> Known<Pids> {
     let walked = walk::xarray(kernel.memory, kernel.types, namespace.plus(idr.offset), MAX_TASKS);
     let mut cut = walked.cut;
     let mut tasks = Vec::with_capacity(walked.found.len());
-    for pid in walked.found {
-        let pid = VirtAddr(pid.entry);
-        match kernel.memory.read_ptr(pid.plus(first.offset)) {
+    let read = |pid: VirtAddr| (pid, kernel.memory.read_ptr(pid.plus(first.offset)));
+    let read: Vec<_> =
+        walked.found.par_iter().with_min_len(FEW).map(|pid| read(VirtAddr(pid.entry))).collect();
+    for (pid, head) in read {
+        match head {
             // Nobody has this number any more; a process group or a session is still called by it.
             Ok(none) if none.is_null() => {}
             Ok(node) => tasks.push(node.minus(link.offset)),

@@ -48,9 +48,10 @@ pub fn analyse_watched(session: &Session, progress: &Progress) -> Option<LockGra
     let waits = waiting::find(&scene, &code, &queues);
     graph.notes.extend(waits.notes);
     let names = Names::new(session, scene.tasks);
+    let known: HashSet<_> = waits.found.iter().map(|found| found.at).collect();
     let mut locks: Vec<Lock> =
-        waits.found.iter().map(|found| lock(&scene, &names, found)).collect();
-    locks.extend(without_waiters(&scene, &names, &queues, &waits.found));
+        waits.found.into_iter().map(|found| lock(&scene, &names, found)).collect();
+    locks.extend(without_waiters(&scene, &names, &queues, &known));
     let cpus = add_evidence(&scene, &code, &mut locks);
     let edges = Edges::of(&locks);
     graph::count_blocked(&mut locks, &edges);
@@ -100,7 +101,7 @@ pub(super) fn task_ref(task: &Task) -> TaskRef {
     TaskRef { pid: task.pid, at: task.at, comm: task.comm.clone() }
 }
 
-fn lock(scene: &Scene<'_>, names: &Names<'_>, found: &Found) -> Lock {
+fn lock(scene: &Scene<'_>, names: &Names<'_>, found: Found) -> Lock {
     let spinning = found.queue.iter().any(|queued| queued.spinning);
     let decoded = decode::decode(scene.session, found.kind, found.at, spinning);
     let Decoded { state, words, holders, readers, doubts: more } =
@@ -116,7 +117,7 @@ fn lock(scene: &Scene<'_>, names: &Names<'_>, found: &Found) -> Lock {
         .into_iter()
         .chain(found.recorded.iter().cloned())
         .filter_map(|recorded| {
-            let gone = exited(scene, found, &recorded);
+            let gone = exited(scene, &found, &recorded);
             if let Some(gone) = gone {
                 orphaned |= recorded.confidence == Confidence::Certain;
                 doubts.push(gone);
@@ -124,7 +125,7 @@ fn lock(scene: &Scene<'_>, names: &Names<'_>, found: &Found) -> Lock {
             }
             let task = task_ref(scene.task_at(recorded.task)?);
             let Recorded { mode, confidence, why, .. } = recorded;
-            Some(if boosts(scene, found) {
+            Some(if boosts(scene, &found) {
                 let why = why.then(
                     "RCU made it the owner, to lend it the priority of those who wait for the end of \
                      what it reads",
@@ -135,9 +136,10 @@ fn lock(scene: &Scene<'_>, names: &Names<'_>, found: &Found) -> Lock {
             })
         })
         .collect();
+    let name = names.of(&found);
     let waiters: Vec<Waiter> = found
         .queue
-        .iter()
+        .into_iter()
         .filter_map(|queued| {
             let task = scene.tasks.get(queued.task)?;
             Some(Waiter {
@@ -148,7 +150,7 @@ fn lock(scene: &Scene<'_>, names: &Names<'_>, found: &Found) -> Lock {
                 in_interrupt: queued.spinning && doing::is_interrupted(scene, queued.task),
                 since: task.since_ran.as_ref().ok().copied().filter(|_| !queued.spinning),
                 confidence: queued.confidence,
-                why: queued.why.clone(),
+                why: queued.why,
             })
         })
         .collect();
@@ -158,8 +160,8 @@ fn lock(scene: &Scene<'_>, names: &Names<'_>, found: &Found) -> Lock {
         kind: found.kind,
         ty: found.kind.ty(),
         symbol: names.symbol(found.at),
-        name: names.of(found),
-        state: found.state.iter().cloned().chain(state).collect(),
+        name,
+        state: found.state.into_iter().chain(state).collect(),
         words: if words.is_empty() { waiting } else { format!("{words}, {waiting}") },
         holders,
         waiters,
@@ -220,19 +222,18 @@ fn without_waiters(
     scene: &Scene<'_>,
     names: &Names<'_>,
     queues: &[Queue],
-    found: &[Found],
+    known: &HashSet<VirtAddr>,
 ) -> Vec<Lock> {
-    let known: HashSet<_> = found.iter().map(|found| found.at).collect();
     let parts = names
         .busy()
         .iter()
         .filter(|(_, at)| !known.contains(at))
-        .map(|(kind, at)| lock(scene, names, &Found::new(*kind, *at)))
+        .map(|(kind, at)| lock(scene, names, Found::new(*kind, *at)))
         .filter(|lock| lock.readers != Some(0));
     statics::held(scene, queues)
         .into_iter()
         .filter(|(_, at)| !known.contains(at))
-        .map(|(kind, at)| lock(scene, names, &Found::new(kind, at)))
+        .map(|(kind, at)| lock(scene, names, Found::new(kind, at)))
         .chain(parts)
         .collect()
 }

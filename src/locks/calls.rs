@@ -48,7 +48,9 @@ impl<K: std::hash::Hash + Eq, V: Clone> Cache<K, V> {
 /// The functions of a dump and what calling them means.
 pub(super) struct Calls<'s> {
     session: &'s Session,
+    /// By where they begin, and by any address in them that was asked for.
     functions: Cache<VirtAddr, Option<Arc<Function>>>,
+    covering: Cache<VirtAddr, Option<Arc<Function>>>,
     effects: Cache<(VirtAddr, u32), Effect>,
     stores: Cache<VirtAddr, Arc<[Value]>>,
     /// `percpu_rw_semaphore.read_count`: the pointer through which readers count themselves.
@@ -62,6 +64,7 @@ impl<'s> Calls<'s> {
         Calls {
             session,
             functions: Cache::new(),
+            covering: Cache::new(),
             effects: Cache::new(),
             stores: Cache::new(),
             read_count: read_count.and_then(|offset| i64::try_from(offset).ok()),
@@ -88,14 +91,16 @@ impl<'s> Calls<'s> {
 
     /// The function that covers `at`, decoded.
     pub(super) fn function(&self, at: VirtAddr) -> Option<Arc<Function>> {
-        let (start, end) = self.session.symbols().bounds(at)?;
-        self.functions.get(start, || {
-            let len = usize::try_from(end.offset_from(start)?).ok()?;
-            if len > FUNCTION_LIMIT {
-                return None;
-            }
-            let code = readable(self.session.memory(), start, len);
-            (!code.is_empty()).then(|| Arc::new(Function::decode(&code, start)))
+        self.covering.get(at, || {
+            let (start, end) = self.session.symbols().bounds(at)?;
+            self.functions.get(start, || {
+                let len = usize::try_from(end.offset_from(start)?).ok()?;
+                if len > FUNCTION_LIMIT {
+                    return None;
+                }
+                let code = readable(self.session.memory(), start, len);
+                (!code.is_empty()).then(|| Arc::new(Function::decode(&code, start)))
+            })
         })
     }
 

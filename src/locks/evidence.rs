@@ -10,12 +10,13 @@
 //! this test. A holder that took the lock in a function that has since returned does not pass it
 //! either: then nothing on its stack tells.
 
+use super::calls::Cache;
 use super::scene::Scene;
 use super::stack::{Code, Concrete, Place, Stack};
 use super::{LockKind, Mode, Spot, Why, api};
 use crate::dump::VirtAddr;
-use crate::unwind::FrameKind;
 use crate::unwind::flow::{Effect, Function, Taken, Value};
+use crate::unwind::{FrameKind, Trace};
 use rayon::prelude::*;
 
 /// A lock that a task's live code took and has not given back.
@@ -37,28 +38,38 @@ pub(super) struct Held {
 /// Every lock that some task's live code took and has not given back.
 pub(super) fn held(scene: &Scene<'_>, code: &Code<'_>) -> Vec<Held> {
     scene.progress.begin("code of stacks", scene.tasks.len());
+    let outermost = Cache::new();
     (0..scene.tasks.len())
         .into_par_iter()
         .filter(|_| scene.progress.step())
-        .flat_map_iter(|task| held_by(scene, code, task))
+        .flat_map_iter(|task| held_by(scene, code, task, &outermost))
         .collect()
 }
 
-fn held_by(scene: &Scene<'_>, code: &Code<'_>, task: usize) -> Vec<Held> {
-    let (Some(trace), Some(of)) = (scene.traces.get(task), scene.tasks.get(task)) else {
-        return Vec::new();
-    };
-    let (at, active) = (of.at, of.active);
+/// Of a stack's functions the outermost that is worth following. Many tasks sleep at one place: they
+/// have the same functions.
+type Outermost = Cache<(bool, Box<[(FrameKind, VirtAddr)]>), Option<usize>>;
+
+fn outermost(scene: &Scene<'_>, code: &Code<'_>, trace: &Trace, active: bool) -> Option<usize> {
     // Most functions take no lock: only those that do are worth following.
     let takes_at = |at| code.function(at).is_some_and(|function| takes(code, &function));
-    let outermost = (0..trace.frames.len()).rfind(|&index| {
+    (0..trace.frames.len()).rfind(|&index| {
         let Some(frame) = trace.frames.get(index) else { return false };
         may_hold(scene, frame.lookup_pc(), active)
             && (takes_at(frame.lookup_pc()) || code.may_take_by_pointer(frame))
             || trace.frames.get(index + 1).is_some_and(|outer| {
                 code.jumps(frame, outer).iter().any(|jump| takes_at(jump.function))
             })
-    });
+    })
+}
+
+fn held_by(scene: &Scene<'_>, code: &Code<'_>, task: usize, known: &Outermost) -> Vec<Held> {
+    let (Some(trace), Some(of)) = (scene.traces.get(task), scene.tasks.get(task)) else {
+        return Vec::new();
+    };
+    let (at, active) = (of.at, of.active);
+    let functions = trace.frames.iter().map(|frame| (frame.kind, frame.pc)).collect();
+    let outermost = known.get((active, functions), || outermost(scene, code, trace, active));
     let Some(outermost) = outermost else { return Vec::new() };
     // One frame more: it may know an argument that the outermost has lost.
     let stack = Stack::follow(code, at, trace, outermost + 2);

@@ -297,7 +297,7 @@ fn queue_of(chains: &mut Chains<'_, '_>, layout: &Layout, index: usize) -> Optio
     let scene = chains.scene;
     let memory = scene.session.memory();
     let task = scene.tasks.get(index)?;
-    scene.own_slots(index)?.iter().find_map(|slot| {
+    scene.own_slots(index)?.find_map(|slot| {
         let queue = slot.minus(layout.task);
         if !chains.holds(queue.plus(layout.node)) {
             return None;

@@ -101,11 +101,11 @@ impl Search<'_, '_> {
     /// Ties a sleeper to its lock, along with everybody in the same ring.
     fn tie(&mut self, sleeper: &Sleeper, queue: &Queue) -> Result<(), String> {
         let scene = self.scene;
-        let memory = scene.session.memory();
+        let memory = scene.memory();
         let Some(task) = scene.tasks.get(sleeper.task) else { return Ok(()) };
         let slots = scene.own_slots(sleeper.task).ok_or("its stack cannot be read")?;
         let mut damage = None;
-        for slot in slots.iter().filter(|slot| (sleeper.from..sleeper.to).contains(slot)) {
+        for slot in slots.filter(|slot| (sleeper.from..sleeper.to).contains(slot)) {
             let waiter = slot.minus(queue.task);
             if self.queued.contains(&waiter) {
                 return Ok(());
@@ -176,7 +176,7 @@ impl Search<'_, '_> {
     fn tie_otherwise(&mut self, code: &Code<'_>, sleeper: &Sleeper, why_not: &str) -> bool {
         let scene = self.scene;
         let Some(task) = scene.tasks.get(sleeper.task) else { return false };
-        let named = self.records.of(scene.session.memory(), task.at);
+        let named = self.records.of(scene.memory(), task.at);
         let named = named.filter(|named| named.kind == sleeper.kind).map(|named| {
             let (member, place) = named.member;
             let why = Why::new(format!("its {member} names this lock")).at(Spot::Word(place));
@@ -217,7 +217,7 @@ impl Search<'_, '_> {
     /// Tells the waiters of a ring, each on the stack of the task that it names, from other nodes.
     fn sort_nodes(&self, nodes: &[VirtAddr], queue: &Queue) -> (Vec<Member>, Vec<VirtAddr>) {
         let scene = self.scene;
-        let memory = scene.session.memory();
+        let memory = scene.memory();
         let mut members = Vec::new();
         let mut heads = Vec::new();
         for &node in nodes {
@@ -245,7 +245,7 @@ fn lock_of_headless(
     members: &[Member],
     named: Option<VirtAddr>,
 ) -> Option<VirtAddr> {
-    let memory = scene.session.memory();
+    let memory = scene.memory();
     let waiters: HashSet<VirtAddr> = members.iter().map(|member| member.waiter).collect();
     let frames = &scene.traces.get(sleeper.task)?.frames;
     let registers = frames.iter().flat_map(|frame| frame.registers.iter()).map(|(_, value)| value);
@@ -269,7 +269,7 @@ fn in_order(
         // All nodes but the head are members, in the same order.
         Head::List(_) => nodes.iter().position(|node| Some(*node) == head),
         Head::First(offset) => {
-            let first = scene.session.memory().read_ptr(lock.plus(offset)).ok();
+            let first = scene.memory().read_ptr(lock.plus(offset)).ok();
             members.iter().position(|member| Some(member.waiter) == first)
         }
     };
@@ -302,7 +302,7 @@ fn mode(scene: &Scene<'_>, queue: &Queue, waiter: VirtAddr) -> Mode {
     match (queue.kind, queue.reads) {
         (LockKind::Completion, _) => Mode::None,
         (LockKind::Rwsem, Some((offset, reads))) => {
-            match scene.session.memory().read_u32(waiter.plus(offset)) {
+            match scene.memory().read_u32(waiter.plus(offset)) {
                 Ok(kind) if i64::from(kind) == reads => Mode::Read,
                 _ => Mode::Write,
             }

@@ -3,6 +3,7 @@
 use super::clock::Clock;
 use crate::dump::{Fault, VirtAddr};
 use crate::kernel::{Progress, Session, State, Task};
+use crate::memory::VirtualMemory;
 use crate::unwind::{End, Trace};
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -20,9 +21,24 @@ pub(super) struct Scene<'s> {
     pub(super) clock: Clock,
     /// Of each task where its own address stands in the live part of its stack; `None` when that
     /// cannot be read.
-    own_slots: Vec<Option<Box<[VirtAddr]>>>,
+    own_slots: Vec<Option<Box<[Slot]>>>,
     by_address: HashMap<VirtAddr, usize>,
+    /// The tasks by where their stacks begin.
+    by_stack: Vec<(VirtAddr, usize)>,
+    /// The functions of all frames, by the address to look up.
+    functions: HashMap<VirtAddr, &'s str>,
 }
+
+/// A word of a stack that is the address of the task whose stack it is.
+struct Slot {
+    at: VirtAddr,
+    /// The words around it, from [`BEFORE`] on, if all of them are in the live part: many a record of
+    /// one who waits is a list's node and the task behind it, and reading it again would be dear.
+    around: Option<[u64; 4]>,
+}
+
+/// Bytes of [`Slot::around`] before the slot.
+const BEFORE: u64 = 16;
 
 impl<'s> Scene<'s> {
     pub(super) fn new(session: &'s Session, progress: &'s Progress) -> Scene<'s> {
@@ -41,10 +57,42 @@ impl<'s> Scene<'s> {
             let slots = own_slots(session, task, &trace);
             (trace, slots)
         };
-        let (traces, own_slots) = tasks.par_iter().map(look).unzip();
+        let (traces, own_slots): (Vec<Trace>, Vec<_>) = tasks.par_iter().map(look).unzip();
         let by_address = tasks.iter().enumerate().map(|(index, task)| (task.at, index)).collect();
+        let mut by_stack: Vec<_> =
+            tasks.iter().enumerate().map(|(index, task)| (task.stack, index)).collect();
+        by_stack.sort_unstable();
         let clock = Clock::new(session, tasks);
-        Scene { session, progress, tasks, traces, clock, own_slots, by_address }
+        let functions = functions(session, &traces);
+        Scene {
+            session,
+            progress,
+            tasks,
+            traces,
+            clock,
+            own_slots,
+            by_address,
+            by_stack,
+            functions,
+        }
+    }
+
+    /// The kernel's memory, of which the words around [`Scene::own_slots`] are at hand.
+    pub(super) fn memory(&self) -> &dyn VirtualMemory {
+        self
+    }
+
+    /// The bytes of a stack at `at`, if they are at hand.
+    fn near(&self, at: VirtAddr, buf: &mut [u8]) -> Option<()> {
+        let after = self.by_stack.partition_point(|(stack, _)| *stack <= at);
+        let (_, index) = self.by_stack.get(after.checked_sub(1)?)?;
+        self.own_slots.get(*index)?.as_ref()?.iter().find_map(|slot| {
+            let skip = usize::try_from(at.offset_from(slot.at.checked_sub(BEFORE)?)?).ok()?;
+            let bytes = slot.around?.map(u64::to_le_bytes);
+            let wanted = bytes.as_flattened().get(skip..skip.checked_add(buf.len())?)?;
+            buf.copy_from_slice(wanted);
+            Some(())
+        })
     }
 
     /// The index of the task whose `task_struct` lies at `at`.
@@ -66,19 +114,14 @@ impl<'s> Scene<'s> {
     pub(super) fn functions(&self, index: usize) -> Vec<&'s str> {
         let frames =
             self.traces.get(index).map(|trace| trace.frames.as_slice()).unwrap_or_default();
-        frames
-            .iter()
-            .map(|frame| {
-                let found = self.session.symbolize(frame.lookup_pc());
-                found.map_or("", |found| found.symbol.name)
-            })
-            .collect()
+        let name = |at| self.functions.get(&at).copied().unwrap_or("");
+        frames.iter().map(|frame| name(frame.lookup_pc())).collect()
     }
 
     /// Where a sleeping task's own address stands in the live part of its stack, so perhaps in what
     /// it queued itself with; `None` when that cannot be read or the task is not asleep.
-    pub(super) fn own_slots(&self, index: usize) -> Option<&[VirtAddr]> {
-        self.own_slots.get(index)?.as_deref()
+    pub(super) fn own_slots(&self, index: usize) -> Option<impl Iterator<Item = VirtAddr>> {
+        Some(self.own_slots.get(index)?.as_ref()?.iter().map(|slot| slot.at))
     }
 
     /// The aligned words of a part of a stack, with their addresses.
@@ -104,9 +147,34 @@ fn words(session: &Session, from: VirtAddr, to: VirtAddr) -> Result<Vec<(VirtAdd
     Ok((0..).step_by(8).map(|offset| from.plus(offset)).zip(words).collect())
 }
 
-fn own_slots(session: &Session, task: &Task, trace: &Trace) -> Option<Box<[VirtAddr]>> {
+fn own_slots(session: &Session, task: &Task, trace: &Trace) -> Option<Box<[Slot]>> {
     let from = trace.frames.first()?.sp;
     let stack = session.stack(task).filter(|stack| stack.contains(&from))?;
     let words = words(session, from, stack.end).ok()?;
-    Some(words.iter().filter(|(_, word)| *word == task.at.0).map(|(slot, _)| *slot).collect())
+    let own = words.iter().enumerate().filter(|(_, (_, word))| *word == task.at.0);
+    let slot = |(number, (at, _)): (usize, &(VirtAddr, u64))| {
+        let around = || words.get(number.checked_sub(2)?..)?.first_chunk();
+        Slot { at: *at, around: around().map(|around| around.map(|(_, word)| word)) }
+    };
+    Some(own.map(slot).collect())
+}
+
+/// The names of the functions that the frames are in: they are many, and these few.
+fn functions<'s>(session: &'s Session, traces: &[Trace]) -> HashMap<VirtAddr, &'s str> {
+    let mut functions = HashMap::new();
+    for frame in traces.iter().flat_map(|trace| &trace.frames) {
+        functions
+            .entry(frame.lookup_pc())
+            .or_insert_with_key(|at| session.symbolize(*at).map_or("", |found| found.symbol.name));
+    }
+    functions
+}
+
+impl VirtualMemory for Scene<'_> {
+    fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
+        match self.near(at, buf) {
+            Some(()) => Ok(()),
+            None => self.session.memory().read(at, buf),
+        }
+    }
 }

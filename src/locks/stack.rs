@@ -110,20 +110,20 @@ impl<'s> Code<'s> {
     /// The functions that a call in frame `outer` went through by jumps before it came to that of
     /// `inner`, the last first.
     pub(super) fn jumps(&self, inner: &Frame, outer: &Frame) -> Arc<[Jump]> {
-        let none = || Arc::new([]) as Arc<[Jump]>;
         if outer.kind != FrameKind::Call {
-            return none();
+            return Arc::new([]);
         }
-        let called = self.function(outer.lookup_pc()).and_then(|it| it.call_before(outer.pc));
-        let entry = self.session.symbols().bounds(inner.lookup_pc()).map(|(start, _)| start);
-        match called.zip(entry) {
-            Some((called, entry)) if called != entry => self.jumps.get((called, entry), || {
-                let mut found = Vec::new();
+        self.jumps.get((inner.lookup_pc(), outer.pc), || {
+            let called = self.function(outer.lookup_pc()).and_then(|it| it.call_before(outer.pc));
+            let entry = self.session.symbols().bounds(inner.lookup_pc()).map(|(start, _)| start);
+            let mut found = Vec::new();
+            if let Some((called, entry)) = called.zip(entry)
+                && called != entry
+            {
                 self.find_jumps(called, entry, JUMPS, &mut found);
-                found.into()
-            }),
-            _ => none(),
-        }
+            }
+            found.into()
+        })
     }
 
     /// Whether the function that begins at `from` comes to `to` by at most `deep` jumps: those.

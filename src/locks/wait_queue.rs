@@ -222,7 +222,6 @@ fn rings(scene: &Scene<'_>, layout: &Layout, index: usize) -> Vec<Vec<VirtAddr>>
         return Vec::new();
     };
     slots
-        .iter()
         .map(|slot| slot.minus(layout.private).plus(layout.entry))
         .filter(|node| scene.on_stack(task, *node))
         .filter_map(|node| {

@@ -33,7 +33,7 @@ pub use unwinder::Unwinder;
 use crate::dump::VirtAddr;
 
 /// How a frame came to be on the stack.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum FrameKind {
     /// It called the frame before it: `pc` is a return address.
     Call,

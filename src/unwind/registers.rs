@@ -91,10 +91,15 @@ impl Register {
 }
 
 /// The values of those registers that are known.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
+///
+/// Of most frames these are rip, rsp and rbp, and many frames are kept: those three have a place, all
+/// others together one elsewhere, when it is wanted.
+#[derive(Clone, Default, Debug)]
 pub struct Registers {
-    /// Zero for those that are not known.
-    values: [u64; 21],
+    /// rip, rsp and rbp; what is there of those that are not known means nothing.
+    usual: [u64; 3],
+    /// All others, by their numbers.
+    others: Option<Box<[u64; 21]>>,
     /// A bit for each register that is known.
     known: u32,
 }
@@ -103,17 +108,36 @@ impl Registers {
     /// The value of a register, if it is known.
     #[must_use]
     pub fn get(&self, register: Register) -> Option<u64> {
-        let known = self.known & (1 << register as u32) != 0;
-        self.values.get(register as usize).copied().filter(|_| known)
+        if self.known & (1 << register as u32) == 0 {
+            return None;
+        }
+        match register {
+            Register::Rip => Some(self.usual[0]),
+            Register::Rsp => Some(self.usual[1]),
+            Register::Rbp => Some(self.usual[2]),
+            _ => self.others.as_ref()?.get(register as usize).copied(),
+        }
     }
 
     /// Sets or forgets a register.
     pub fn set(&mut self, register: Register, value: Option<u64>) {
-        if let Some(slot) = self.values.get_mut(register as usize) {
-            *slot = value.unwrap_or(0);
-        }
         let bit = 1 << register as u32;
-        self.known = if value.is_some() { self.known | bit } else { self.known & !bit };
+        let Some(value) = value else {
+            self.known &= !bit;
+            return;
+        };
+        self.known |= bit;
+        match register {
+            Register::Rip => self.usual[0] = value,
+            Register::Rsp => self.usual[1] = value,
+            Register::Rbp => self.usual[2] = value,
+            _ => {
+                let others = self.others.get_or_insert_default();
+                if let Some(slot) = others.get_mut(register as usize) {
+                    *slot = value;
+                }
+            }
+        }
     }
 
     /// The known ones with their values, in number order.
@@ -122,9 +146,33 @@ impl Registers {
     }
 }
 
+impl PartialEq for Registers {
+    fn eq(&self, other: &Registers) -> bool {
+        self.known == other.known && self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Registers {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_forgotten_register_leaves_no_trace() {
+        let mut registers = Registers::default();
+        for register in Register::ALL {
+            registers.set(register, Some(register as u64 + 1));
+        }
+        let all: Vec<u64> = registers.iter().map(|(_, value)| value).collect();
+        assert_eq!(all, (1..=21).collect::<Vec<u64>>());
+        for register in Register::ALL {
+            registers.set(register, None);
+        }
+        assert_eq!(registers, Registers::default());
+        registers.set(Register::Rbp, Some(7));
+        assert_ne!(registers, Registers::default());
+    }
 
     #[test]
     fn only_known_registers_are_listed() {
