@@ -155,9 +155,9 @@ fn why_a_task_hangs_from_its_wait_to_the_root_and_the_code_that_says_so() {
     explorer.until_shown("spins for spinlock hu_mm_spin");
     explorer.until_shown("mm-spinner[147] RU CPU 1 holds up 7");
     // What the claim rests on: the call that took the lock.
-    explorer.until_shown("code at hu_write+469");
-    explorer.press("14G");
-    explorer.until_shown("14/");
+    explorer.until_shown("called down_read at hu_write+469");
+    explorer.press("9G");
+    explorer.until_shown("9/");
     explorer.press("\r");
     explorer.until_shown("Code  hu_write");
     explorer.press("o");

@@ -189,7 +189,9 @@ pub(super) fn effect(function: &str) -> Effect {
 /// The register where one of the kernel's stand-ins for a call through a pointer goes on:
 /// `__x86_indirect_thunk_rax` (arch/x86/lib/retpoline.S).
 fn through(function: &str) -> Option<Register> {
-    let (_, register) = function.strip_prefix("__x86_indirect_")?.split_once("thunk_")?;
+    // 7.2 names what the code of early startup shares a second time (arch/x86/boot/startup).
+    let plain = function.strip_prefix("__pi_").unwrap_or(function);
+    let (_, register) = plain.strip_prefix("__x86_indirect_")?.split_once("thunk_")?;
     Some(match register {
         // The first of them all, which begins where they do.
         "rax" | "array" => Register::Rax,
@@ -358,6 +360,7 @@ mod tests {
     fn a_call_through_a_register_by_way_of_a_thunk_is_known() {
         assert_eq!(effect("__x86_indirect_thunk_r12"), Effect::Through(Register::R12));
         assert_eq!(effect("__x86_indirect_call_thunk_rax"), Effect::Through(Register::Rax));
+        assert_eq!(effect("__pi___x86_indirect_thunk_rbx"), Effect::Through(Register::Rbx));
         assert_eq!(effect("__x86_indirect_thunk_array"), Effect::Through(Register::Rax));
         assert_eq!(effect("__x86_return_thunk"), Effect::Return);
     }
