@@ -105,6 +105,7 @@ fn write_lock<W: Write>(json: &mut Json<W>, lock: &Lock) -> io::Result<()> {
         json.key("address")?.address(lock.at)?;
         json.key("kind")?.text(lock.kind.name())?;
         json.key("symbol")?.maybe(lock.symbol.as_deref(), Json::text)?;
+        json.key("place")?.maybe(lock.place.as_deref(), Json::text)?;
         json.key("type")?.text(lock.ty)?;
         json.key("name")?.text(&lock.name)?;
         json.key("state")?.object(|json| {
@@ -294,9 +295,10 @@ fn write_cycle(
 }
 
 fn write_lock_text(out: &mut impl Write, lock: &Lock, style: Style) -> io::Result<()> {
-    let name = match lock.name.contains(&lock.at.to_string()) {
-        true => lock.name.clone(),
-        false => format!("{} {}", lock.name, lock.at),
+    let name = match (&lock.place, lock.name.contains(&lock.at.to_string())) {
+        (Some(place), _) => format!("{} ({place})", lock.name),
+        (None, true) => lock.name.clone(),
+        (None, false) => format!("{} {}", lock.name, lock.at),
     };
     let blocks = match lock.blocks {
         1 => "1 task blocked".to_owned(),
@@ -524,6 +526,7 @@ mod tests {
             doubts: Vec::new(),
             readers: None,
             orphaned: false,
+            place: None,
             undecided: None,
             blocks: 2,
         }
@@ -629,6 +632,21 @@ Not decided
         assert!(dot.contains("label=\"7 more\""), "{dot}");
         assert!(dot.contains("label=\"12. waits (excl)\"") && dot.contains("20. waits"), "{dot}");
         assert!(!dot.contains("13. waits") && !dot.contains("w[113]"), "{dot}");
+    }
+
+    #[test]
+    fn a_lock_without_a_name_is_told_where_it_lies_once() {
+        let mut graph = abba();
+        graph.locks[0].name = "mutex 0x10".to_owned();
+        graph.locks[0].place = Some("in an object of kmalloc-64, at +0x10".to_owned());
+        let mut out = Vec::new();
+        write_text(&mut out, &graph, &facts(), Style::plain()).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            text.contains("  mutex 0x10 (in an object of kmalloc-64, at +0x10)  held"),
+            "{text}"
+        );
+        assert!(text.contains("abb[8] waits for mutex 0x10, held by"), "{text}");
     }
 
     #[test]

@@ -137,6 +137,7 @@ fn lock(scene: &Scene<'_>, names: &Names<'_>, found: Found) -> Lock {
         })
         .collect();
     let name = names.of(&found);
+    let place = names.place(&found, &name);
     let waiters: Vec<Waiter> = found
         .queue
         .into_iter()
@@ -160,6 +161,7 @@ fn lock(scene: &Scene<'_>, names: &Names<'_>, found: Found) -> Lock {
         kind: found.kind,
         ty: found.kind.ty(),
         symbol: names.symbol(found.at),
+        place,
         name,
         state: found.state.into_iter().chain(state).collect(),
         words: if words.is_empty() { waiting } else { format!("{words}, {waiting}") },
@@ -416,6 +418,7 @@ mod tests {
             waiters: vec![waiter(9, Mode::Write, false)],
             readers: Some(readers),
             orphaned: false,
+            place: None,
             undecided: None,
             doubts: Vec::new(),
             blocks: 1,

@@ -383,6 +383,7 @@ mod tests {
                 .collect(),
             readers: None,
             orphaned: false,
+            place: None,
             undecided: None,
             doubts: Vec::new(),
             blocks: 0,

@@ -242,6 +242,8 @@ pub struct Lock {
     pub symbol: Option<String>,
     /// What people call it: the symbol, `mmap_lock of java[30364]`, or `mutex 0x…`.
     pub name: String,
+    /// Where it lies, if its name is but its address: `in an object of kmalloc-64, at +0x20`.
+    pub place: Option<String>,
     /// Its decoded state, field by field, in the order to show them.
     pub state: Vec<(&'static str, StateValue)>,
     /// Its state in words: `1 reader, 3 waiting`.

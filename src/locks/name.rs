@@ -109,7 +109,13 @@ impl<'s> Names<'s> {
         owned
             .or_else(symbol)
             .or_else(|| self.parts.name(self.session, at))
-            .or_else(|| whole::object(self.session, at, kind.ty()).map(within))
+            .or_else(|| whole::member(self.session, at, kind.ty()).map(within))
             .unwrap_or(plain.clone())
+    }
+
+    /// Where a lock lies of which the name tells no more than its address.
+    pub(super) fn place(&self, found: &Found, name: &str) -> Option<String> {
+        let nameless = found.kind != LockKind::Futex && name.ends_with(&found.at.to_string());
+        if nameless { whole::place(self.session, found.at) } else { None }
     }
 }

@@ -410,6 +410,7 @@ mod tests {
             waiters: waiters.iter().map(waiter).collect(),
             readers: None,
             orphaned: false,
+            place: None,
             undecided: None,
             doubts: Vec::new(),
             blocks: waiters.len(),

@@ -169,28 +169,35 @@ fn text(kernel: Kernel<'_>, at: VirtAddr) -> Option<String> {
     Some(scrub(&text)).filter(|text| !text.is_empty())
 }
 
-/// What an address with no name is inside: `wait_chldexit of signal_struct 0x…`, `in an object of
-/// kmalloc-64, at +0x20`, `on the stack of java[30413], frame #5 down`.
-pub(super) fn object(session: &Session, at: VirtAddr, ty: &str) -> Option<String> {
+/// Which member of which object lies at an address with no name: `wait_chldexit of signal_struct 0x…`.
+pub(super) fn member(session: &Session, at: VirtAddr, ty: &str) -> Option<String> {
+    member_of(session.types(), session.identify(at, None).object.as_ref()?, ty)
+}
+
+/// Where an address with no name lies: `in an object of kmalloc-64, at +0x20`, `on the stack of
+/// java[30413], frame #5 down`.
+pub(super) fn place(session: &Session, at: VirtAddr) -> Option<String> {
     let found = session.identify(at, None);
     match (&found.what, &found.object) {
         (What::Stack(place), _) => Some(format!("on {place}")),
         (What::PerCpu(place), _) => Some(format!("in {place}")),
-        (_, Some(object)) => in_object(session.types(), object, ty),
+        (_, Some(object)) => in_object(object),
         _ => None,
     }
 }
 
-fn in_object(types: &Types, found: &SlabObject, ty: &str) -> Option<String> {
-    let start = found.start?;
-    let member = found.ty.and_then(|name| {
-        let path = path_to(types.structure(name).ok()?, found.offset, ty)?;
-        Some(format!("{path} of {name} {start}"))
-    });
-    Some(member.unwrap_or_else(|| match found.offset {
+fn member_of(types: &Types, found: &SlabObject, ty: &str) -> Option<String> {
+    let (start, name) = (found.start?, found.ty?);
+    let path = path_to(types.structure(name).ok()?, found.offset, ty)?;
+    Some(format!("{path} of {name} {start}"))
+}
+
+fn in_object(found: &SlabObject) -> Option<String> {
+    found.start?;
+    Some(match found.offset {
         0 => format!("at the start of an object of {}", found.cache_name),
         offset => format!("in an object of {}, at +{offset:#x}", found.cache_name),
-    }))
+    })
 }
 
 /// The path to the member of type `wanted` at an offset of a struct.

@@ -159,6 +159,7 @@ mod tests {
             waiters,
             readers: None,
             orphaned: false,
+            place: None,
             undecided: None,
             doubts: Vec::new(),
         }

@@ -131,6 +131,7 @@ fn lock(
         waiters,
         readers: None,
         orphaned: false,
+        place: None,
         undecided: None,
         doubts: Vec::new(),
     }

@@ -118,7 +118,9 @@ fn begin<'a>(
             about.push(format!("{} {cycles} {noun} ", app.theme.glyphs.deadlock), Role::Bad);
         }
         let (locks, roots) = (graph.locks.len(), graph.roots.len());
-        about.push(format!("{locks} locks, {roots} root blockers"), Role::Dim);
+        let count = |n: usize, noun: &str| format!("{n} {noun}{}", if n == 1 { "" } else { "s" });
+        let counts = format!("{}, {}", count(locks, "lock"), count(roots, "root blocker"));
+        about.push(counts, Role::Dim);
     }
     let right = position(app.here.windows.locks, app.lock_rows.len());
     let inside = frame(buf, area, &Title { name: "Locks", about, right }, focus, app.theme);
@@ -430,7 +432,14 @@ fn evidence(app: &App, graph: &LockGraph, room: usize) -> Vec<Line> {
         _ => None,
     });
     if let Some(lock) = lock.and_then(|lock| graph.locks.get(lock)) {
-        say("", &format!("{} {} at {}", lock.ty, lock.name, lock.at), Role::Lock);
+        let title = match lock.name.contains(&lock.at.to_string()) {
+            true => format!("{}, {}", lock.name, lock.ty),
+            false => format!("{} {} at {}", lock.ty, lock.name, lock.at),
+        };
+        say("", &title, Role::Lock);
+        if let Some(place) = &lock.place {
+            say("  ", place, Role::Dim);
+        }
         say("  ", &lock_state(lock), Role::Text);
         for (field, value) in &lock.state {
             say("  ", &format!("{field} = {}", state_value(value)), Role::Dim);
