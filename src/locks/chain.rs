@@ -157,4 +157,60 @@ mod tests {
         assert_eq!((ordinal(11), in_words(11)), ("number 11".to_owned(), "11".to_owned()));
         assert_eq!(ordinal(0), "number 0");
     }
+
+    use crate::locks::Cycle;
+    use crate::locks::verdict::tests::lock;
+
+    /// The chain behind task 3, which the log says hung; task 1 is on CPU 5.
+    fn of(locks: Vec<Lock>, cycles: Vec<Cycle>) -> Option<String> {
+        let hung = ["INFO: task t:3 blocked for more than 120 seconds."];
+        let graph = LockGraph { locks, cycles, ..LockGraph::default() };
+        told(&graph, &Complaints::of(hung.into_iter()), |at| (at.0 == 1).then_some(5))
+    }
+
+    fn two() -> Vec<Lock> {
+        vec![lock("a", LockKind::Mutex, &[1], &[2]), lock("b", LockKind::Mutex, &[2], &[3])]
+    }
+
+    #[test]
+    fn the_chain_behind_a_hung_task_is_told_to_its_end() {
+        let told = of(two(), Vec::new());
+        assert_eq!(
+            told.unwrap(),
+            "t[3] waits for b, held by t[2], which waits for a, held by t[1] on CPU 5."
+        );
+        let mut locks = two();
+        locks[0].kind = LockKind::Completion;
+        locks[0].holders.clear();
+        locks[1].waiters[0].mode = Mode::Write;
+        assert_eq!(
+            of(locks, Vec::new()).unwrap(),
+            "t[3] waits to write for b, held by t[2], which waits for a, which nobody has completed."
+        );
+        let mut locks = two();
+        locks[0].holders[0].confidence = Confidence::Possible;
+        assert!(
+            of(locks, Vec::new())
+                .unwrap()
+                .ends_with("which waits for a, whose holder is not known for sure: possibly t[1].")
+        );
+    }
+
+    #[test]
+    fn one_lock_is_no_chain_and_neither_is_a_ring_or_one_beside_a_deadlock() {
+        assert_eq!(of(vec![lock("a", LockKind::Mutex, &[1], &[3])], Vec::new()), None);
+        assert_eq!(of(two(), vec![Cycle { tasks: Vec::new(), locks: Vec::new() }]), None);
+        let mut ring = two();
+        ring.push(lock("c", LockKind::Mutex, &[3], &[1]));
+        assert_eq!(of(ring, Vec::new()), None);
+    }
+
+    #[test]
+    fn of_tickets_the_first_is_the_holders() {
+        let mut tickets = lock("s", LockKind::Spinlock, &[], &[3, 4]);
+        tickets.waiters[0].position = Some(2);
+        assert_eq!(place(&tickets, &tickets.waiters[0]), ", second of 2 in line");
+        tickets.state = vec![("tickets_out", StateValue::Number(8))];
+        assert_eq!(place(&tickets, &tickets.waiters[0]), ", third of eight tickets");
+    }
 }

@@ -133,7 +133,7 @@ pub(super) fn find(scene: &Scene<'_>, waits: &mut Waits) {
             describe(scene, task, matches!(key, Key::Shared(..)), &mut lock);
             lock
         });
-        let owner = owner_of(scene, &layout, queue);
+        let owner = owner_of(scene.memory(), &layout, queue);
         let pi = pi || owner.is_some();
         if let Some(owner) = owner
             && !lock.recorded.iter().any(|known| known.confidence == Confidence::Certain)
@@ -241,8 +241,7 @@ fn user_owner(memory: &dyn VirtualMemory, at: VirtAddr, word: u32) -> Option<(u3
 }
 
 /// The owner that the kernel keeps for a futex with priority inheritance.
-fn owner_of(scene: &Scene<'_>, layout: &Layout, queue: VirtAddr) -> Option<Recorded> {
-    let memory = scene.session.memory();
+fn owner_of(memory: &dyn VirtualMemory, layout: &Layout, queue: VirtAddr) -> Option<Recorded> {
     let (state, owner) = layout.pi_owner?;
     let state = memory.read_ptr(queue.plus(state)).ok().filter(|state| !state.is_null())?;
     let owner = memory.read_u64(state.plus(owner)).ok()?;
@@ -390,5 +389,22 @@ mod tests {
         assert_eq!(sleeps_in_futex(&["schedule", "__futex_wait", "futex_wait"]), Some(false));
         assert_eq!(sleeps_in_futex(&["schedule", "futex_lock_pi.isra.0"]), Some(true));
         assert_eq!(sleeps_in_futex(&["schedule", "do_wait"]), None);
+    }
+
+    #[test]
+    fn the_owner_of_a_futex_with_priority_inheritance_is_certain_whatever_its_flags() {
+        const STATE: u64 = 0xffff_8880_0002_0000;
+        let layout = Layout { pi_owner: Some((88, 16)), ..layout("i_seq", false) };
+        let owner = |state, owner| {
+            let mut memory = queue(MM, AT, 0);
+            memory.put_u64(QUEUE + 88, state);
+            memory.put_u64(STATE + 16, owner);
+            let found = owner_of(&memory, &layout, VirtAddr(QUEUE))?;
+            Some((found.task.0, found.confidence))
+        };
+        // RT_MUTEX_HAS_WAITERS is set.
+        assert_eq!(owner(STATE, MM | 1), Some((MM, Confidence::Certain)));
+        assert_eq!(owner(STATE, 1), None);
+        assert_eq!(owner(0, MM), None);
     }
 }

@@ -15,6 +15,7 @@ use super::stack::Code;
 use super::waiting::{Found, Queued, Untied};
 use super::{Confidence, LockKind, Mode, Spot, Why, asked};
 use crate::dump::VirtAddr;
+use crate::memory::VirtualMemory;
 use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -141,7 +142,7 @@ impl Search<'_, '_> {
             };
             self.queued.extend(members.iter().map(|member| member.waiter));
             let head = heads.first().copied();
-            let members = in_order(scene, queue, lock, &ring.nodes, head, members);
+            let members = in_order(memory, queue, lock, &ring.nodes, head, members);
             let found = Found {
                 queue: queued(scene, queue, &members),
                 doubts: ring.damage.into_iter().collect(),
@@ -258,7 +259,7 @@ fn lock_of_headless(
 
 /// Turns the ring so that the queue starts behind its head, or with the lock's first waiter.
 fn in_order(
-    scene: &Scene<'_>,
+    memory: &dyn VirtualMemory,
     queue: &Queue,
     lock: VirtAddr,
     nodes: &[VirtAddr],
@@ -269,7 +270,7 @@ fn in_order(
         // All nodes but the head are members, in the same order.
         Head::List(_) => nodes.iter().position(|node| Some(*node) == head),
         Head::First(offset) => {
-            let first = scene.memory().read_ptr(lock.plus(offset)).ok();
+            let first = memory.read_ptr(lock.plus(offset)).ok();
             members.iter().position(|member| Some(member.waiter) == first)
         }
     };
@@ -284,7 +285,7 @@ fn queued(scene: &Scene<'_>, queue: &Queue, members: &[Member]) -> Vec<Queued> {
         .zip(members)
         .map(|(position, member)| Queued {
             task: member.task,
-            mode: mode(scene, queue, member.waiter),
+            mode: mode(scene.memory(), queue, member.waiter),
             position: Some(position),
             spinning: false,
             confidence: Confidence::Certain,
@@ -298,16 +299,63 @@ fn queued(scene: &Scene<'_>, queue: &Queue, members: &[Member]) -> Vec<Queued> {
 }
 
 /// How a waiter wants its lock.
-fn mode(scene: &Scene<'_>, queue: &Queue, waiter: VirtAddr) -> Mode {
+fn mode(memory: &dyn VirtualMemory, queue: &Queue, waiter: VirtAddr) -> Mode {
     match (queue.kind, queue.reads) {
         (LockKind::Completion, _) => Mode::None,
-        (LockKind::Rwsem, Some((offset, reads))) => {
-            match scene.memory().read_u32(waiter.plus(offset)) {
-                Ok(kind) if i64::from(kind) == reads => Mode::Read,
-                _ => Mode::Write,
-            }
-        }
+        (LockKind::Rwsem, Some((offset, reads))) => match memory.read_u32(waiter.plus(offset)) {
+            Ok(kind) if i64::from(kind) == reads => Mode::Read,
+            _ => Mode::Write,
+        },
         (LockKind::Rwsem, None) => Mode::Write,
         _ => Mode::Excl,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::testing::Image;
+
+    const LOCK: u64 = 0xffff_8880_0001_0000;
+    const WAITERS: [u64; 3] = [0xffff_c900_0001_3d00, 0xffff_c900_0002_3d00, 0xffff_c900_0003_3d00];
+
+    fn queue(kind: LockKind, head: Head, reads: Option<(u64, i64)>) -> Queue {
+        Queue { kind, head, waiter_ty: "rwsem_waiter", node: 8, task: 24, reads }
+    }
+
+    #[test]
+    fn the_queue_begins_behind_its_head_or_with_the_waiter_that_the_lock_points_to() {
+        // The walk began at the second waiter.
+        let [first, second, third] = WAITERS;
+        let walked = [second, third, first];
+        let members = || {
+            let member = |(task, waiter): (usize, u64)| Member { task, waiter: VirtAddr(waiter) };
+            (1..).zip(walked).map(member).collect::<Vec<_>>()
+        };
+        let order = |head, nodes: &[u64], at| {
+            let mut memory = Image::default();
+            memory.put_u64(LOCK + 16, first);
+            let queue = queue(LockKind::Rwsem, head, None);
+            let nodes: Vec<VirtAddr> = nodes.iter().copied().map(VirtAddr).collect();
+            let sorted = in_order(&memory, &queue, VirtAddr(LOCK), &nodes, at, members());
+            sorted.iter().map(|member| member.waiter.0).collect::<Vec<_>>()
+        };
+        let nodes = [second + 8, third + 8, LOCK + 16, first + 8];
+        assert_eq!(order(Head::List(16), &nodes, Some(VirtAddr(LOCK + 16))), WAITERS);
+        assert_eq!(order(Head::First(16), &walked.map(|at| at + 8), None), WAITERS);
+    }
+
+    #[test]
+    fn a_waiter_of_a_rwsem_says_whether_it_wants_to_read() {
+        let mode_of = |kind, reads, word: u32| {
+            let mut memory = Image::default();
+            memory.put(WAITERS[0] + 32, &word.to_le_bytes());
+            mode(&memory, &queue(kind, Head::List(16), reads), VirtAddr(WAITERS[0]))
+        };
+        assert_eq!(mode_of(LockKind::Rwsem, Some((32, 1)), 1), Mode::Read);
+        assert_eq!(mode_of(LockKind::Rwsem, Some((32, 1)), 0), Mode::Write);
+        assert_eq!(mode_of(LockKind::Rwsem, None, 1), Mode::Write);
+        assert_eq!(mode_of(LockKind::Mutex, None, 0), Mode::Excl);
+        assert_eq!(mode_of(LockKind::Completion, None, 0), Mode::None);
     }
 }

@@ -335,18 +335,6 @@ impl<'c, 's> Stack<'c, 's> {
         (Some(target) == self.entry(place)).then_some(caller)
     }
 
-    /// Whom the function of a place called or jumped to.
-    fn callee(&self, place: Place) -> Option<Place> {
-        let callee = match place.jump.checked_sub(1) {
-            Some(jump) => Place { jump, ..place },
-            None => {
-                let frame = place.frame.checked_sub(1)?;
-                Place { frame, jump: self.jumped.get(frame)?.len() }
-            }
-        };
-        (self.caller(callee) == Some(place)).then_some(callee)
-    }
-
     /// What a value of frame `index` is in figures, in the state before its call.
     pub(super) fn concrete(&self, index: usize, value: &Value) -> Option<Concrete> {
         self.concrete_at(Place { frame: index, jump: 0 }, value)
@@ -368,7 +356,8 @@ impl<'c, 's> Stack<'c, 's> {
         if let Some(offset) = value.on_stack() {
             return known.entry_sp.0.checked_add_signed(offset).map(sure);
         }
-        if let Some(figure) = self.held(place, value).or_else(|| self.passed_on(place, value, DEEP))
+        if let Some(figure) =
+            self.held(place, value).or_else(|| passed_on(self, place, value, DEEP))
         {
             return Some(sure(figure));
         }
@@ -396,7 +385,42 @@ impl<'c, 's> Stack<'c, 's> {
         from.base == Base::PerCpu && Some(from.offset) == at
     }
 
+    /// What `register` held when the function of a place was entered: its caller says.
+    fn argument(&self, place: Place, register: Register, depth: u32) -> Option<Concrete> {
+        let caller = self.caller(place)?;
+        let value = self.known(caller)?.passage.before.register(register)?.clone();
+        self.concrete_within(caller, &value, depth)
+    }
+}
+
+/// Functions of which each called the next, as far as their values are known.
+trait Called {
+    /// Whom the function of a place called or jumped to.
+    fn callee(&self, place: Place) -> Option<Place>;
+
+    /// What is known before the call that a place is in.
+    fn before(&self, place: Place) -> Option<&State>;
+
     /// What a value is by whatever still holds something counted from the same base.
+    fn held(&self, place: Place, value: &Value) -> Option<u64>;
+}
+
+impl Called for Stack<'_, '_> {
+    fn callee(&self, place: Place) -> Option<Place> {
+        let callee = match place.jump.checked_sub(1) {
+            Some(jump) => Place { jump, ..place },
+            None => {
+                let frame = place.frame.checked_sub(1)?;
+                Place { frame, jump: self.jumped.get(frame)?.len() }
+            }
+        };
+        (self.caller(callee) == Some(place)).then_some(callee)
+    }
+
+    fn before(&self, place: Place) -> Option<&State> {
+        Some(&self.known(place)?.passage.before)
+    }
+
     fn held(&self, place: Place, value: &Value) -> Option<u64> {
         let known = self.known(place)?;
         let state = &known.passage.after;
@@ -421,28 +445,21 @@ impl<'c, 's> Stack<'c, 's> {
         }
         None
     }
+}
 
-    /// What a value is by what the function was given that this one called, and has kept or passed on
-    /// itself.
-    fn passed_on(&self, place: Place, value: &Value, depth: u32) -> Option<u64> {
-        let depth = depth.checked_sub(1)?;
-        let callee = self.callee(place)?;
-        let before = &self.known(place)?.passage.before;
-        PASSED.into_iter().find_map(|register| {
-            let passed = before.register(register).filter(|it| it.base == value.base)?;
-            let given = Value::entry(register);
-            let figure = self.held(callee, &given);
-            let figure = figure.or_else(|| self.passed_on(callee, &given, depth))?;
-            Some(distance(figure, passed, value))
-        })
-    }
-
-    /// What `register` held when the function of a place was entered: its caller says.
-    fn argument(&self, place: Place, register: Register, depth: u32) -> Option<Concrete> {
-        let caller = self.caller(place)?;
-        let value = self.known(caller)?.passage.before.register(register)?.clone();
-        self.concrete_within(caller, &value, depth)
-    }
+/// What a value is by what the function was given that this one called, and has kept or passed on
+/// itself.
+fn passed_on(of: &impl Called, place: Place, value: &Value, depth: u32) -> Option<u64> {
+    let depth = depth.checked_sub(1)?;
+    let callee = of.callee(place)?;
+    let before = of.before(place)?;
+    PASSED.into_iter().find_map(|register| {
+        let passed = before.register(register).filter(|it| it.base == value.base)?;
+        let given = Value::entry(register);
+        let figure = of.held(callee, &given);
+        let figure = figure.or_else(|| passed_on(of, callee, &given, depth))?;
+        Some(distance(figure, passed, value))
+    })
 }
 
 /// Whether the code and the unwind tables agree about the frame: the stack pointer that the code
@@ -478,4 +495,90 @@ fn saved(
     }
     let (offset, _) = state.stack().find(|(_, value)| **value == wanted)?;
     memory.read_u64(VirtAddr(entry_sp.0.checked_add_signed(offset)?)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::testing::Image;
+    use crate::unwind::flow::NoEffects;
+    use iced_x86::code_asm::*;
+
+    const ENTRY: u64 = 0xffff_ffff_8100_0000;
+    const TOP: u64 = 0xffff_c900_0001_3ff8;
+
+    /// What is known before and after the call that ends this code.
+    fn calling(build: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>) -> Passage {
+        let mut a = CodeAssembler::new(64).unwrap();
+        build(&mut a).unwrap();
+        a.call(ENTRY + 0x1000).unwrap();
+        let code = a.assemble(ENTRY).unwrap();
+        let function = Function::decode(&code, VirtAddr(ENTRY));
+        let end = ENTRY + u64::try_from(code.len()).unwrap();
+        function.at(VirtAddr(end), true, &NoEffects).unwrap()
+    }
+
+    /// Functions, the innermost first, of which that alone has kept something.
+    struct Chain {
+        before: Vec<State>,
+        kept: (Value, u64),
+    }
+
+    impl Called for Chain {
+        fn callee(&self, place: Place) -> Option<Place> {
+            Some(Place { frame: place.frame.checked_sub(1)?, jump: 0 })
+        }
+
+        fn before(&self, place: Place) -> Option<&State> {
+            self.before.get(place.frame)
+        }
+
+        fn held(&self, place: Place, value: &Value) -> Option<u64> {
+            (place.frame == 0 && *value == self.kept.0).then_some(self.kept.1)
+        }
+    }
+
+    #[test]
+    fn an_argument_is_known_by_the_last_of_several_that_it_was_passed_on_to() {
+        // outer(o) calls middle(o), that calls inner(…, o + 8), and only inner has kept its own.
+        let states = [calling(|_| Ok(())), calling(|a| a.lea(rsi, rdi + 8)), calling(|_| Ok(()))];
+        let before = states.into_iter().map(|passage| passage.before).collect();
+        let chain = Chain { before, kept: (Value::entry(Register::Rsi), 0x1008) };
+        let outer = Place { frame: 2, jump: 0 };
+        let object = Value::entry(Register::Rdi);
+        assert_eq!(passed_on(&chain, outer, &object, DEEP), Some(0x1000));
+        assert_eq!(passed_on(&chain, outer, &object.plus(0x20), DEEP), Some(0x1020));
+        // Nobody was passed what rbx held; and one call deep is not deep enough.
+        assert_eq!(passed_on(&chain, outer, &Value::entry(Register::Rbx), DEEP), None);
+        assert_eq!(passed_on(&chain, outer, &object, 1), None);
+    }
+
+    #[test]
+    fn a_frame_whose_stack_pointer_is_not_what_its_code_makes_of_it_is_not_believed() {
+        let passage = calling(|a| {
+            a.push(rbx)?;
+            a.sub(rsp, 0x10)
+        });
+        let agrees =
+            |at| agrees(&passage.after, &Registers::default(), VirtAddr(TOP), VirtAddr(at));
+        assert!(agrees(TOP - 0x18));
+        assert!(!agrees(TOP - 0x10));
+    }
+
+    #[test]
+    fn a_callers_register_is_read_where_the_function_saved_it_or_is_still_there() {
+        let passage = calling(|a| {
+            a.push(rbx)?;
+            a.mov(rbx, rdi)
+        });
+        let mut memory = Image::default();
+        memory.put_u64(TOP - 8, 0x1111);
+        let mut registers = Registers::default();
+        registers.set(Register::Rbx, Some(0x2222));
+        registers.set(Register::R12, Some(0x3333));
+        let saved = |register| saved(&passage.after, &registers, VirtAddr(TOP), &memory, register);
+        assert_eq!(saved(Register::Rbx), Some(0x1111));
+        assert_eq!(saved(Register::R12), Some(0x3333));
+        assert_eq!(saved(Register::R13), None);
+    }
 }

@@ -372,7 +372,7 @@ fn nobody(lock: &Lock) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::locks::{LockKind, Why};
 
@@ -381,7 +381,12 @@ mod tests {
     }
 
     /// A lock of which these tasks are holders for reading, and these wait.
-    fn lock(name: &str, kind: LockKind, holders: &[u32], waiters: &[u32]) -> Lock {
+    pub(in crate::locks) fn lock(
+        name: &str,
+        kind: LockKind,
+        holders: &[u32],
+        waiters: &[u32],
+    ) -> Lock {
         let holder = |pid: &u32| Holder {
             task: task(*pid),
             mode: if kind == LockKind::Rwsem { Mode::Read } else { Mode::Excl },

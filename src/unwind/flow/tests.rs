@@ -489,3 +489,122 @@ fn a_helpers_inlined_unlock_is_found_in_its_stores() {
     });
     assert_eq!(*put.releasing_stores(), [Value::entry(Register::Rdi).plus(8)]);
 }
+
+#[test]
+fn a_trylock_whose_result_nobody_has_looked_at_is_not_certain() {
+    let passage = asleep(|a| {
+        a.call(TRYLOCK)?;
+        a.call(SLEEP)?;
+        a.ret()
+    });
+    let [taken] = &passage.before.taken[..] else { panic!() };
+    assert!(!taken.certain());
+}
+
+/// Takes the lock that rdi names if `first` or else if not, by a test of its second argument.
+fn on_one_path(first: bool) -> Passage {
+    asleep(|a| {
+        let mut sleep = a.create_label();
+        a.push(rbx)?;
+        a.test(esi, esi)?;
+        if first {
+            a.je(sleep)?;
+            a.call(LOCK)?;
+            a.set_label(&mut sleep)?;
+            a.call(SLEEP)?;
+            a.pop(rbx)?;
+            return a.ret();
+        }
+        let mut lock = a.create_label();
+        a.jne(lock)?;
+        a.set_label(&mut sleep)?;
+        a.call(SLEEP)?;
+        a.pop(rbx)?;
+        a.ret()?;
+        a.set_label(&mut lock)?;
+        a.call(LOCK)?;
+        a.jmp(sleep)
+    })
+}
+
+#[test]
+fn a_lock_taken_on_one_path_is_not_certain_whichever_path_is_followed_first() {
+    for first in [false, true] {
+        let [taken] = &on_one_path(first).before.taken[..] else { panic!("{first}") };
+        assert!(!taken.certain(), "{first}");
+    }
+}
+
+#[test]
+fn a_helper_that_gives_back_nobody_knows_which_leaves_a_doubt_of_what_its_caller_holds() {
+    let put = Summary { takes: Vec::new(), gives: vec![(CLASS, None)] };
+    for (always, before) in [(true, false), (false, false), (false, true)] {
+        let passage = asleep_with(&WithHelper(put.clone()), |a| {
+            let (mut put, mut sleep) = (a.create_label(), a.create_label());
+            a.push(rbx)?;
+            a.push(rbp)?;
+            a.mov(rbx, rdi)?;
+            a.mov(ebp, esi)?;
+            a.call(LOCK)?;
+            a.mov(rdi, rbx)?;
+            a.test(ebp, ebp)?;
+            match (always, before) {
+                (true, _) => a.nop()?,
+                (_, true) => a.jne(put)?,
+                _ => a.je(sleep)?,
+            }
+            if before {
+                a.jmp(sleep)?;
+            }
+            a.set_label(&mut put)?;
+            a.call(HELPER)?;
+            a.set_label(&mut sleep)?;
+            a.call(SLEEP)?;
+            a.ret()
+        });
+        let [taken] = &passage.before.taken[..] else { panic!("{always} {before}") };
+        assert!(!taken.certain(), "{always} {before}");
+    }
+}
+
+#[test]
+fn a_helper_that_unlocked_what_may_be_the_same_lock_is_not_sure_to_return_with_it() {
+    let get = summary(|a| {
+        a.push(rbx)?;
+        a.mov(rbx, rsi)?;
+        a.call(LOCK)?;
+        a.mov(rdi, qword_ptr(rbx))?;
+        a.call(UNLOCK)?;
+        a.pop(rbx)?;
+        a.ret()
+    });
+    let [take] = &get.takes[..] else { panic!("{get:?}") };
+    assert!(!take.always);
+}
+
+#[test]
+fn an_unlock_under_another_name_on_one_path_leaves_a_doubt_on_all() {
+    for skip_when_zero in [false, true] {
+        let passage = asleep(|a| {
+            let mut sleep = a.create_label();
+            a.push(rbx)?;
+            a.push(rbp)?;
+            a.mov(rbx, rdi)?;
+            a.mov(ebp, esi)?;
+            a.call(LOCK)?;
+            a.test(ebp, ebp)?;
+            if skip_when_zero {
+                a.je(sleep)?
+            } else {
+                a.jne(sleep)?
+            }
+            a.mov(rdi, qword_ptr(rbx))?;
+            a.call(UNLOCK)?;
+            a.set_label(&mut sleep)?;
+            a.call(SLEEP)?;
+            a.ret()
+        });
+        let [taken] = &passage.before.taken[..] else { panic!() };
+        assert_eq!(taken.maybe_given.len(), 1, "{taken:?}");
+    }
+}
