@@ -56,6 +56,10 @@ impl Story {
         let others = |graph: &LockGraph| -> Vec<Lock> {
             let mut locks = graph.locks.clone();
             locks.retain(|lock| lock.at != self.lock.at);
+            // A stack that is missing may hide the holder of any lock, which each of them says.
+            for undecided in locks.iter_mut().filter_map(|lock| lock.undecided.as_mut()) {
+                undecided.wanted.retain(|wanted| !wanted.starts_with("the rest of the stack of "));
+            }
             locks.sort_by_key(|lock| lock.at);
             locks
         };
