@@ -26,14 +26,7 @@ impl Builder<'_> {
         let name =
             symbol.map_or_else(|| frame.pc.to_string(), |found| found.symbol.name.to_owned());
         for (register, value) in frame.registers.iter() {
-            let spot = Spot {
-                depth: 0,
-                path: register.name(),
-                member_of: None,
-                name: register.name(),
-                offset: None,
-            };
-            self.word(&spot, None, value);
+            self.word(&Spot::top(register.name(), register.name()), None, value);
         }
         let next = trace.frames.get(n + 1).map(|next| next.sp).filter(|next| *next > frame.sp);
         let bytes = next.and_then(|next| next.offset_from(frame.sp)).unwrap_or(64);
@@ -41,17 +34,13 @@ impl Builder<'_> {
         for word in 0..words {
             let at = frame.sp.plus(word * 8);
             let name = format!("{at:x}");
-            let spot = Spot {
-                depth: 0,
-                path: &name,
-                member_of: None,
-                name: &name,
-                offset: Some(word * 8),
-            };
+            let mut spot = Spot::top(&name, &name);
+            spot.offset = Some(word * 8);
             match session.memory().read_u64(at) {
                 Ok(value) => self.word(&spot, Some(at), value),
                 Err(fault) => {
-                    _ = self.push(&spot, String::new(), Some(at), Value::Fault(fault.to_string()))
+                    let value = Value::Fault(fault.to_string());
+                    self.nodes.push(spot.node(String::new(), Some(at), value));
                 }
             }
         }
@@ -66,7 +55,7 @@ impl Builder<'_> {
             None if !kernel => Value::Number { value: value.into(), bits: value },
             symbol => Value::Pointer { to: VirtAddr(value), symbol },
         };
-        self.push(spot, String::new(), at, value).place = place;
+        self.nodes.push(Node { place, ..spot.node(String::new(), at, value) });
     }
 }
 
@@ -75,17 +64,15 @@ impl Builder<'_> {
 fn locals(opened: &Opened, open: &BTreeSet<String>, trace: &Trace, n: usize) -> Vec<Node> {
     let session = &opened.session;
     let Some(frame) = trace.frames.get(n) else { return Vec::new() };
-    let mut builder = Builder::new(opened, open);
     let variables = match Variables::of_frame(session, trace, n) {
         Ok(variables) => variables,
         Err(why) => {
-            let (path, name) = ("variables", "variables");
-            let spot = Spot { depth: 0, path, member_of: None, name, offset: None };
-            builder.push(&spot, String::new(), None, Value::Fault(why.to_string()));
-            return builder.nodes;
+            let spot = Spot::top("variables", "variables");
+            return vec![spot.node(String::new(), None, Value::Fault(why.to_string()))];
         }
     };
     let positions = session.positions(frame.lookup_pc());
+    let mut builder = Builder::new(opened, open);
     for (number, variable) in variables.iter().enumerate() {
         let ty = session.types().get(variable.ty);
         let function = positions.get(variable.function).filter(|position| position.inlined);
@@ -96,10 +83,10 @@ fn locals(opened: &Opened, open: &BTreeSet<String>, trace: &Trace, n: usize) -> 
         };
         // Blocks within each other may have variables of one name.
         let path = format!("local {number} {}", variable.name);
-        let spot = Spot { depth: 0, path: &path, member_of: None, name: &name, offset: None };
+        let spot = Spot::top(&path, &name);
         match &variable.at {
             Ok(at) => builder.node(&Object::new(variables.memory(), ty, *at), &spot),
-            Err(why) => _ = builder.push(&spot, ty.name(), None, Value::Fault(why.clone())),
+            Err(why) => builder.nodes.push(spot.node(ty.name(), None, Value::Fault(why.clone()))),
         }
     }
     let mut nodes = builder.nodes;

@@ -79,12 +79,41 @@ pub(super) struct Builder<'s> {
 
 /// Where a node stands in the tree.
 pub(super) struct Spot<'p> {
-    pub(super) depth: u16,
-    pub(super) path: &'p str,
+    depth: u16,
+    path: String,
     /// The struct that it is a member of, and its own name there.
-    pub(super) member_of: Option<&'p str>,
-    pub(super) name: &'p str,
+    member_of: Option<&'p str>,
+    name: String,
     pub(super) offset: Option<u64>,
+}
+
+impl Spot<'_> {
+    /// At the top, under a path that no other node has.
+    pub(super) fn top(path: &str, name: &str) -> Spot<'static> {
+        let (path, name) = (path.to_owned(), name.to_owned());
+        Spot { depth: 0, path, member_of: None, name, offset: None }
+    }
+
+    /// Under this one, but no member of a struct.
+    fn under(&self, name: String, offset: Option<u64>) -> Spot<'static> {
+        let path = format!("{}.{name}", self.path);
+        Spot { depth: self.depth + 1, path, member_of: None, name, offset }
+    }
+
+    /// The node there, not expanded, leading nowhere.
+    pub(super) fn node(&self, ty: String, at: Option<VirtAddr>, value: Value) -> Node {
+        Node {
+            depth: self.depth,
+            path: self.path.clone(),
+            offset: self.offset,
+            name: self.name.clone(),
+            ty,
+            value,
+            at,
+            open: None,
+            place: None,
+        }
+    }
 }
 
 impl<'s> Builder<'s> {
@@ -115,8 +144,7 @@ impl<'s> Builder<'s> {
         if ty.resolved().compound().is_some() {
             self.members(&object, 0, "", 0);
         } else {
-            let spot = Spot { depth: 0, path: "*", member_of: None, name: "*", offset: None };
-            self.node(&object, &spot);
+            self.node(&object, &Spot::top("*", "*"));
         }
         Ok(Inspection { title, warning, nodes: self.nodes })
     }
@@ -138,7 +166,8 @@ impl<'s> Builder<'s> {
                 continue;
             };
             let path = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") };
-            let spot = Spot { depth, path: &path, member_of: owner, name, offset: Some(offset) };
+            let name = name.to_owned();
+            let spot = Spot { depth, path, member_of: owner, name, offset: Some(offset) };
             match member.bit_size {
                 Some(width) => self.bit_field(object, &spot, &member, width),
                 None => self.node(&its, &spot),
@@ -146,35 +175,13 @@ impl<'s> Builder<'s> {
         }
     }
 
-    pub(super) fn push(
-        &mut self,
-        spot: &Spot<'_>,
-        ty: String,
-        at: Option<VirtAddr>,
-        value: Value,
-    ) -> &mut Node {
-        let at_end = self.nodes.len();
-        self.nodes.push(Node {
-            depth: spot.depth,
-            path: spot.path.to_owned(),
-            offset: spot.offset,
-            name: spot.name.to_owned(),
-            ty,
-            value,
-            at,
-            open: None,
-            place: None,
-        });
-        &mut self.nodes[at_end]
-    }
-
     fn bit_field(&mut self, object: &Object<'s>, spot: &Spot<'_>, member: &Member<'s>, width: u32) {
-        let value = match object.member(spot.name) {
+        let value = match object.member(&spot.name) {
             Ok(field) => self.number(&field),
             Err(error) => Value::Fault(error.to_string()),
         };
         let ty = format!("{} : {width}", member.ty.name());
-        self.push(spot, ty, Some(object.at().plus(member.offset())), value);
+        self.nodes.push(spot.node(ty, Some(object.at().plus(member.offset())), value));
     }
 
     /// One member, element or value, and what is expanded under it.
@@ -192,24 +199,24 @@ impl<'s> Builder<'s> {
                 if let Ok(value) = object.integer() {
                     let value = self.spell(value, object);
                     let place = self.task_behind(object);
-                    self.push(spot, name, at, value).place = place;
+                    self.nodes.push(Node { place, ..spot.node(name, at, value) });
                     return;
                 }
-                let open = self.open.contains(spot.path);
-                let node = self.push(spot, name, at, Value::Note("{…}".to_owned()));
-                node.open = Some(open);
+                let open = self.open.contains(&spot.path);
+                let node = spot.node(name, at, Value::Note("{…}".to_owned()));
+                self.nodes.push(Node { open: Some(open), ..node });
                 if open {
-                    self.members(object, spot.depth + 1, spot.path, 0);
+                    self.members(object, spot.depth + 1, &spot.path, 0);
                 }
             }
             Kind::Array { of, count } => self.array(object, spot, ty.types().get(*of), *count),
             Kind::Float { .. } | Kind::Function { .. } | Kind::Void | Kind::Forward { .. } => {
-                self.push(spot, name, at, Value::Note("…".to_owned()));
+                self.nodes.push(spot.node(name, at, Value::Note("…".to_owned())));
             }
             _ => {
                 let value = self.number(object);
                 let place = self.task_behind(object);
-                self.push(spot, name, at, value).place = place;
+                self.nodes.push(Node { place, ..spot.node(name, at, value) });
             }
         }
     }
@@ -264,7 +271,8 @@ impl<'s> Builder<'s> {
         let to = match object.pointer() {
             Ok(to) => to,
             Err(error) => {
-                self.push(spot, name, Some(object.at()), Value::Fault(error.to_string()));
+                let value = Value::Fault(error.to_string());
+                self.nodes.push(spot.node(name, Some(object.at()), value));
                 return;
             }
         };
@@ -277,22 +285,18 @@ impl<'s> Builder<'s> {
             Some(text) if !to.is_null() => Some(format!("\"{}\"", scrub(&text))),
             _ => self.opened.named(to.0),
         };
-        let open = self.open.contains(spot.path);
-        let at = Some(object.at());
         let place = match compound {
             _ if to.is_null() => None,
             _ if session.tasks().at(to).is_some() => Some(Place::Task(to)),
             Some(target) if target.def().name.is_some() => Some(Place::object(target.name(), to)),
             _ => Some(self.opened.place_at(to)),
         };
-        let node = self.push(spot, name, at, Value::Pointer { to, symbol });
-        node.place = place;
-        if let Some(target) = compound {
-            node.open = Some(open);
-            if open {
-                let object = Object::new(session.memory(), target, to);
-                self.members(&object, spot.depth + 1, spot.path, 0);
-            }
+        let open = compound.map(|_| self.open.contains(&spot.path));
+        let node = spot.node(name, Some(object.at()), Value::Pointer { to, symbol });
+        self.nodes.push(Node { open, place, ..node });
+        if let (Some(target), Some(true)) = (compound, open) {
+            let object = Object::new(session.memory(), target, to);
+            self.members(&object, spot.depth + 1, &spot.path, 0);
         }
     }
 
@@ -311,41 +315,25 @@ impl<'s> Builder<'s> {
                 }
                 Err(fault) => Value::Fault(fault.to_string()),
             };
-            self.push(spot, name, at, value);
+            self.nodes.push(spot.node(name, at, value));
             return;
         }
-        let open = self.open.contains(spot.path);
-        let node = self.push(spot, name, at, Value::Note(format!("[{count}]")));
-        if count == 0 || size == 0 {
-            return;
-        }
-        node.open = Some(open);
-        if open {
+        let has_elements = count > 0 && size > 0;
+        let open = has_elements.then(|| self.open.contains(&spot.path));
+        let node = spot.node(name, at, Value::Note(format!("[{count}]")));
+        self.nodes.push(Node { open, ..node });
+        if open == Some(true) {
             for index in 0..count.min(MOST_ELEMENTS) {
-                let element =
-                    Object::new(object.memory(), of, object.at().plus(index.saturating_mul(size)));
-                let name = format!("[{index}]");
-                let path = format!("{}.{name}", spot.path);
-                let spot = Spot {
-                    depth: spot.depth + 1,
-                    path: &path,
-                    member_of: None,
-                    name: &name,
-                    offset: Some(index.saturating_mul(size)),
-                };
-                self.node(&element, &spot);
+                let offset = index.saturating_mul(size);
+                let element = Object::new(object.memory(), of, object.at().plus(offset));
+                self.node(&element, &spot.under(format!("[{index}]"), Some(offset)));
             }
             if count > MOST_ELEMENTS {
-                self.more(spot, count - MOST_ELEMENTS);
+                let value = Value::Note(format!("{} more", count - MOST_ELEMENTS));
+                let rest = spot.under("…".to_owned(), None);
+                self.nodes.push(rest.node(String::new(), None, value));
             }
         }
-    }
-
-    fn more(&mut self, spot: &Spot<'_>, hidden: u64) {
-        let path = format!("{}.…", spot.path);
-        let spot =
-            Spot { depth: spot.depth + 1, path: &path, member_of: None, name: "…", offset: None };
-        self.push(&spot, String::new(), None, Value::Note(format!("{hidden} more")));
     }
 
     /// A list_head: its entries, as what they are entries of where that is known.
@@ -359,11 +347,10 @@ impl<'s> Builder<'s> {
             (n, None) => format!("list of {n}"),
             (n, Some(why)) => format!("list of {n} and more: {why}"),
         };
-        let open = self.open.contains(spot.path);
+        let open = self.open.contains(&spot.path);
         let has_entries = !walked.found.is_empty();
-        let name = object.ty().name();
-        let node = self.push(spot, name, Some(object.at()), Value::Note(entries));
-        node.open = has_entries.then_some(open);
+        let node = spot.node(object.ty().name(), Some(object.at()), Value::Note(entries));
+        self.nodes.push(Node { open: has_entries.then_some(open), ..node });
         if !open {
             return;
         }
@@ -375,22 +362,14 @@ impl<'s> Builder<'s> {
             Some((ty, ty.offset_of(member).ok()?))
         });
         for (index, node) in walked.found.into_iter().enumerate() {
-            let name = format!("[{index}]");
-            let path = format!("{}.{name}", spot.path);
-            let spot = Spot {
-                depth: spot.depth + 1,
-                path: &path,
-                member_of: None,
-                name: &name,
-                offset: None,
-            };
+            let spot = spot.under(format!("[{index}]"), None);
             match entry {
                 Some((ty, offset)) => self.entry(ty, node.minus(offset), &spot),
                 None => {
                     let value = Value::Pointer { to: node, symbol: self.opened.named(node.0) };
-                    let node_at =
-                        self.push(&spot, "struct list_head".to_owned(), Some(node), value);
-                    node_at.place = Some(Place::Memory(node));
+                    let place = Some(Place::Memory(node));
+                    let node = spot.node("struct list_head".to_owned(), Some(node), value);
+                    self.nodes.push(Node { place, ..node });
                 }
             }
         }
@@ -403,14 +382,13 @@ impl<'s> Builder<'s> {
             Some(task) => Place::Task(task.at),
             None => Place::object(ty.name(), at),
         };
-        let open = self.open.contains(spot.path);
+        let open = self.open.contains(&spot.path);
         let value = Value::Pointer { to: at, symbol: self.opened.named(at.0) };
-        let node = self.push(spot, ty.name(), Some(at), value);
-        node.place = Some(place);
-        node.open = Some(open);
+        let node = spot.node(ty.name(), Some(at), value);
+        self.nodes.push(Node { open: Some(open), place: Some(place), ..node });
         if open {
             let object = Object::new(session.memory(), ty, at);
-            self.members(&object, spot.depth + 1, spot.path, 0);
+            self.members(&object, spot.depth + 1, &spot.path, 0);
         }
     }
 }
