@@ -19,10 +19,21 @@
 //! What holds everywhere:
 //!
 //! - **The dump is hostile.** Walks are bounded, lengths are checked before they size anything,
-//!   text is scrubbed where it enters the model. Lints forbid panicking on file data.
+//!   text is scrubbed where it enters the model. The lints below forbid what could panic on file data.
 //! - **Ask the types, not the version.** No kernel version stands in a condition.
 //! - **Every doubtful value says why**: a [`dump::Fault`] below, [`kernel::Unknown`] above.
 //! - **One truth, many faces**: screen, text and JSON show the same rows from the same columns.
+
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::cast_possible_truncation
+    )
+)]
 
 pub mod cli;
 pub mod command;

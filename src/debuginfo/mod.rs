@@ -4,17 +4,6 @@
 //! [`Symbols`] (kallsyms out of the dump, an ELF symbol table). Nothing above this floor knows
 //! which of them answered.
 
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::indexing_slicing,
-        clippy::panic,
-        clippy::cast_possible_truncation
-    )
-)]
-
 mod advice;
 pub mod btf;
 mod dwarf;

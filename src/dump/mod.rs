@@ -4,17 +4,6 @@
 //! are found and decompressed when they are asked for. Above this floor there are no file formats,
 //! only [`PhysicalMemory`] and the notes that the crashed kernel left.
 
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::indexing_slicing,
-        clippy::panic,
-        clippy::cast_possible_truncation
-    )
-)]
-
 mod addr;
 mod bitmap;
 mod bytes;

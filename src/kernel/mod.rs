@@ -4,17 +4,6 @@
 //! whole structs, picking members from the bytes. What a kernel lacks makes one field
 //! [`Unknown`], with the reason, never the noun.
 
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::indexing_slicing,
-        clippy::panic,
-        clippy::cast_possible_truncation
-    )
-)]
-
 mod code;
 mod cpu;
 mod debug_files;

@@ -69,6 +69,7 @@ pub(super) fn count_blocked(locks: &mut [Lock], edges: &Edges) {
 /// Nearly always a node is behind one other at most, so that these are trees, and rings with trees
 /// behind them: one pass adds them up. Only in front of a node that is behind several (a lock that
 /// several readers hold) does each need a walk of its own.
+#[allow(clippy::indexing_slicing, reason = "every node is a position in `behind`")]
 fn sums_behind(behind: &[Vec<usize>], own: &[usize]) -> Vec<usize> {
     let nodes = behind.len();
     let mut before: Vec<Vec<usize>> = vec![Vec::new(); nodes];
@@ -106,6 +107,7 @@ fn sums_behind(behind: &[Vec<usize>], own: &[usize]) -> Vec<usize> {
 }
 
 /// Which nodes can be reached from those of `todo`, these included.
+#[allow(clippy::indexing_slicing, reason = "every node is a position in `next`")]
 fn reachable(mut todo: Vec<usize>, next: &[Vec<usize>]) -> Vec<bool> {
     let mut reached = vec![false; next.len()];
     while let Some(at) = todo.pop() {

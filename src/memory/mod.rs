@@ -5,17 +5,6 @@
 //! assumed about where the kernel put its direct map, its image or its vmalloc area: the page tables
 //! say it.
 
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::indexing_slicing,
-        clippy::panic,
-        clippy::cast_possible_truncation
-    )
-)]
-
 #[cfg(test)]
 mod flat;
 mod kernel_space;

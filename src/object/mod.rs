@@ -4,17 +4,6 @@
 //! It reads nothing until a value is asked for. Code that reads many members of one struct reads
 //! the struct once (`memory().read`) and picks from the bytes.
 
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::indexing_slicing,
-        clippy::panic,
-        clippy::cast_possible_truncation
-    )
-)]
-
 mod expression;
 #[cfg(test)]
 pub(crate) mod testing;

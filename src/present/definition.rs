@@ -69,9 +69,10 @@ pub fn definition(ty: Type<'_>, offsets: Offsets) -> Vec<Line> {
         }
         _ => lines.push(opened.name().into()),
     }
-    if opened != ty && !lines.is_empty() {
-        let first = &mut lines[0].text;
-        *first = format!("typedef {first}");
+    if opened != ty {
+        if let Some(first) = lines.first_mut() {
+            first.text.insert_str(0, "typedef ");
+        }
         if let (Some(last), Kind::Typedef { .. }) = (lines.last_mut(), ty.kind()) {
             last.text += &format!(" {};", ty.name());
         }

@@ -76,8 +76,11 @@ fn base64(bytes: &[u8]) -> String {
         let byte = |n: usize| u32::from(chunk.get(n).copied().unwrap_or(0));
         let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
         for n in 0..4 {
-            let letter = LETTERS[(bits >> (18 - 6 * n) & 63) as usize];
-            text.push(if n <= chunk.len() { char::from(letter) } else { '=' });
+            let letter = LETTERS.get((bits >> (18 - 6 * n) & 63) as usize);
+            text.extend(letter.filter(|_| n <= chunk.len()).map(|letter| char::from(*letter)));
+        }
+        for _ in chunk.len()..3 {
+            text.push('=');
         }
     }
     text

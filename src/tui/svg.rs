@@ -16,34 +16,23 @@ const MARGIN: f64 = 10.0;
 
 const BACKGROUND: &str = "#16181d";
 const FOREGROUND: &str = "#d5d9e0";
+const DIM: &str = "#6b7382";
 
 /// The sixteen colours, as the pictures show them.
-const COLOURS: [&str; 16] = [
-    "#2b2f38", "#f0616d", "#8cc570", "#e0b35f", "#6aa9f4", "#c98be8", "#56b8c2", "#d5d9e0",
-    "#6b7382", "#f0616d", "#8cc570", "#e0b35f", "#6aa9f4", "#c98be8", "#56b8c2", "#ffffff",
-];
-
 fn colour(colour: Color, reset: &'static str) -> &'static str {
-    let n = match colour {
-        Color::Black => 0,
-        Color::Red => 1,
-        Color::Green => 2,
-        Color::Yellow => 3,
-        Color::Blue => 4,
-        Color::Magenta => 5,
-        Color::Cyan => 6,
-        Color::Gray => 7,
-        Color::DarkGray => 8,
-        Color::LightRed => 9,
-        Color::LightGreen => 10,
-        Color::LightYellow => 11,
-        Color::LightBlue => 12,
-        Color::LightMagenta => 13,
-        Color::LightCyan => 14,
-        Color::White => 15,
-        _ => return reset,
-    };
-    COLOURS[n]
+    match colour {
+        Color::Black => "#2b2f38",
+        Color::Red | Color::LightRed => "#f0616d",
+        Color::Green | Color::LightGreen => "#8cc570",
+        Color::Yellow | Color::LightYellow => "#e0b35f",
+        Color::Blue | Color::LightBlue => "#6aa9f4",
+        Color::Magenta | Color::LightMagenta => "#c98be8",
+        Color::Cyan | Color::LightCyan => "#56b8c2",
+        Color::Gray => "#d5d9e0",
+        Color::DarkGray => DIM,
+        Color::White => "#ffffff",
+        _ => reset,
+    }
 }
 
 /// What decides how a cell looks besides its letter.
@@ -59,7 +48,7 @@ impl Look {
         let (fg, bg) = (colour(cell.fg, FOREGROUND), colour(cell.bg, BACKGROUND));
         let reversed = cell.modifier.contains(Modifier::REVERSED);
         let (fg, bg) = if reversed { (bg, fg) } else { (fg, bg) };
-        let fg = if cell.modifier.contains(Modifier::DIM) { COLOURS[8] } else { fg };
+        let fg = if cell.modifier.contains(Modifier::DIM) { DIM } else { fg };
         Look { fg, bg, modifier: cell.modifier }
     }
 }

@@ -5,17 +5,6 @@
 //! for are marked unreliable. Inline frames, names and lines are not this floor's affair: a frame
 //! is a program counter, a stack pointer and the registers that are known in it.
 
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::indexing_slicing,
-        clippy::panic,
-        clippy::cast_possible_truncation
-    )
-)]
-
 mod cfi;
 pub mod flow;
 mod guess;

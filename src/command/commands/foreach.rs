@@ -19,10 +19,10 @@ pub(super) const STATES: [&str; 11] =
 
 fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandError> {
     let is_command = |word: &String| matches!(word.as_str(), "bt" | "ps" | "set");
-    let Some(split) = call.words.iter().position(is_command) else {
+    let split = call.words.iter().position(is_command).map(|at| call.words.split_at(at));
+    let Some((selectors, [command, arguments @ ..])) = split else {
         return Err(CommandError::new("foreach wants bt, ps or set after the tasks"));
     };
-    let (selectors, command) = call.words.split_at(split);
     let mut tasks: Vec<&Task> = console.tasks()?.iter().collect();
     let mut states: Vec<&str> = Vec::new();
     let mut named: Option<Vec<&Task>> = None;
@@ -43,8 +43,7 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
     if let Some(named) = named {
         tasks.retain(|task| named.iter().any(|wanted| wanted.at == task.at));
     }
-    let (command, arguments) = (command[0].as_str(), &command[1..]);
-    match (command, arguments) {
+    match (command.as_str(), arguments) {
         ("bt", options) => {
             let mut shown = bt::Shown::default();
             for option in options {

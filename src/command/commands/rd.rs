@@ -132,7 +132,7 @@ fn table(
         let mut words = String::new();
         for word in bytes.chunks(width) {
             let mut raw = [0; 8];
-            raw[..word.len()].copy_from_slice(word);
+            raw.iter_mut().zip(word).for_each(|(to, byte)| *to = *byte);
             let value = u64::from_le_bytes(raw);
             words += &match name(value) {
                 Some(name) => format!("{name:<16} "),

@@ -116,11 +116,10 @@ fn run(
         Some((name, members)) => (name, members.split(',').collect()),
         None => (*what, Vec::new()),
     };
-    let found = tags.iter().find_map(|tag| console.session.types().find(*tag, name).ok());
-    let missing = || console.session.types().find(tags[0], name).map(|_| ());
-    let ty = match found {
-        Some(ty) => ty,
-        None => return Err(missing().err().map_or_else(|| command.unknown(name), Into::into)),
+    let find = |tag: &Tag| console.session.types().find(*tag, name);
+    let Some(ty) = tags.iter().find_map(|tag| find(tag).ok()) else {
+        let missing = tags.first().and_then(|tag| find(tag).err());
+        return Err(missing.map_or_else(|| command.unknown(name), Into::into));
     };
     let address = match rest {
         [] => return define(ty, &members, wanted.offsets.then_some(Offsets::Bytes)),
