@@ -15,7 +15,7 @@ use super::scene::Scene;
 use super::stack::{Code, Concrete, Place, Stack};
 use super::{LockKind, Mode, Spot, Why, api};
 use crate::dump::VirtAddr;
-use crate::unwind::flow::{Effect, Function, Taken, Value};
+use crate::unwind::flow::{Effect, Function, Given, Taken, Value};
 use crate::unwind::{FrameKind, Trace};
 use rayon::prelude::*;
 
@@ -75,7 +75,7 @@ fn held_by(scene: &Scene<'_>, code: &Code<'_>, task: usize, known: &Outermost) -
     let stack = Stack::follow(code, at, trace, outermost + 2);
     let mut found = Vec::new();
     // What frames further in gave back for those further out.
-    let mut given: Vec<(u16, Option<u64>)> = Vec::new();
+    let mut given: Vec<Returned> = Vec::new();
     for place in stack.places(outermost) {
         let frame = trace.frames.get(place.frame);
         // An interrupt does not release the locks of what it interrupted.
@@ -93,7 +93,7 @@ fn held_by(scene: &Scene<'_>, code: &Code<'_>, task: usize, known: &Outermost) -
         for taken in taken.filter(|taken| looks && pending != Some(taken.call)) {
             let Some((kind, mode)) = api::of_class(taken.class) else { continue };
             let lock = taken.argument.as_ref().and_then(|it| stack.concrete_at(place, it));
-            let inner = || given.iter().filter(|(class, _)| *class == taken.class);
+            let inner = || given.iter().filter(|given| given.class == taken.class);
             let Some(lock) = lock else {
                 let sure =
                     taken.certain() && taken.maybe_given.is_empty() && inner().next().is_none();
@@ -101,8 +101,12 @@ fn held_by(scene: &Scene<'_>, code: &Code<'_>, task: usize, known: &Outermost) -
                 found.push(Held { task, kind, mode, at: None, sure, why });
                 continue;
             };
-            let others = taken.maybe_given.iter().map(|other| stack.concrete_at(place, other));
-            let Some(doubtful) = kept(lock, others, inner().map(|(_, at)| *at)) else { continue };
+            let others = taken.maybe_given.iter().map(|other| {
+                let argument = other.argument.as_ref();
+                (argument.and_then(|it| stack.concrete_at(place, it)), other.always)
+            });
+            let inner = inner().map(|given| (given.at, given.always));
+            let Some(doubtful) = kept(lock, others, inner) else { continue };
             let sure = taken.certain() && !doubtful;
             let why = words(scene, task, place, taken, sure, lock.reread);
             found.push(Held { task, kind, mode, at: Some(VirtAddr(lock.value)), sure, why });
@@ -112,26 +116,36 @@ fn held_by(scene: &Scene<'_>, code: &Code<'_>, task: usize, known: &Outermost) -
     found
 }
 
+/// Something that a frame gave back and had not taken.
+struct Returned {
+    class: u16,
+    /// `None` where its address is lost.
+    at: Option<u64>,
+    /// Whether it did so on every path.
+    always: bool,
+}
+
 /// Whether it is doubtful that a lock has been kept, by what of its class was given back since, in
-/// its frame under other names and by frames further in; `None` where it was given back itself.
+/// its frame under other names and by frames further in, on every path or on some; `None` where it
+/// was given back itself.
 fn kept(
     lock: Concrete,
-    others: impl Iterator<Item = Option<Concrete>>,
-    inner: impl Iterator<Item = Option<u64>>,
+    others: impl Iterator<Item = (Option<Concrete>, bool)>,
+    inner: impl Iterator<Item = (Option<u64>, bool)>,
 ) -> Option<bool> {
     let mut doubtful = lock.reread;
-    for other in others {
+    for (other, always) in others {
         match other {
-            Some(other) if other.value == lock.value => return None,
-            Some(other) if !other.reread => {}
+            Some(other) if other.value == lock.value && always => return None,
+            Some(other) if other.value != lock.value && !other.reread => {}
             _ => doubtful = true,
         }
     }
-    for at in inner {
+    for (at, always) in inner {
         match at {
-            Some(at) if at == lock.value => return None,
-            Some(_) => {}
-            None => doubtful = true,
+            Some(at) if at == lock.value && always => return None,
+            Some(at) if at != lock.value => {}
+            _ => doubtful = true,
         }
     }
     Some(doubtful)
@@ -146,12 +160,16 @@ fn may_hold(scene: &Scene<'_>, at: VirtAddr, active: bool) -> bool {
     }
 }
 
-/// What the code of a frame gave back that it had not taken, up to the call that it is in: the class
-/// and the address, where that is known.
-fn given_in(stack: &Stack<'_, '_>, place: Place) -> Vec<(u16, Option<u64>)> {
+/// What the code of a frame gave back that it had not taken, up to the call that it is in.
+fn given_in(stack: &Stack<'_, '_>, place: Place) -> Vec<Returned> {
     let given = stack.known(place).map(|known| known.passage.before.given()).unwrap_or_default();
     let address = |value: &Value| stack.concrete_at(place, value).map(|found| found.value);
-    given.iter().map(|(class, value)| (*class, value.as_ref().and_then(address))).collect()
+    let returned = |given: &Given| Returned {
+        class: given.class,
+        at: given.argument.as_ref().and_then(address),
+        always: given.always,
+    };
+    given.iter().map(returned).collect()
 }
 
 /// Whether a function calls one that takes a lock.
@@ -227,7 +245,8 @@ mod tests {
     #[test]
     fn a_lock_given_back_under_another_name_or_by_a_function_called_is_not_held() {
         let kept = |others: &[Option<Concrete>], inner: &[Option<u64>]| {
-            kept(at(5), others.iter().copied(), inner.iter().copied())
+            let others = others.iter().map(|other| (*other, true));
+            kept(at(5), others, inner.iter().map(|inner| (*inner, true)))
         };
         assert_eq!(kept(&[], &[]), Some(false));
         assert_eq!(kept(&[Some(at(5))], &[]), None);
@@ -239,11 +258,20 @@ mod tests {
     #[test]
     fn a_lock_is_doubtful_where_one_without_a_known_address_was_given_back_since() {
         let kept = |lock, others: &[Option<Concrete>], inner: &[Option<u64>]| {
-            kept(lock, others.iter().copied(), inner.iter().copied())
+            let others = others.iter().map(|other| (*other, true));
+            kept(lock, others, inner.iter().map(|inner| (*inner, true)))
         };
         assert_eq!(kept(at(5), &[None], &[]), Some(true));
         assert_eq!(kept(at(5), &[Some(reread(6))], &[]), Some(true));
         assert_eq!(kept(at(5), &[], &[None]), Some(true));
+        // Where it was given back on some paths only.
+        let sometimes = |other, inner| {
+            let others = [(Some(at(other)), false)].into_iter();
+            super::kept(at(5), others, [(Some(inner), false)].into_iter())
+        };
+        assert_eq!(sometimes(5, 6), Some(true));
+        assert_eq!(sometimes(6, 5), Some(true));
+        assert_eq!(sometimes(6, 6), Some(false));
         // And where its own address comes from memory that may have changed.
         assert_eq!(kept(reread(5), &[], &[]), Some(true));
     }

@@ -22,7 +22,7 @@ mod step;
 mod summary;
 mod value;
 
-pub use state::{State, Taken, When};
+pub use state::{Given, State, Taken, When};
 pub use step::general_register;
 pub use value::{Base, Slot, Value};
 
@@ -87,9 +87,9 @@ pub enum Effect {
 pub struct Summary {
     /// What it took.
     pub takes: Vec<Take>,
-    /// What it gave back that it had not taken: the class, and the argument in terms of its own
-    /// arguments, where that can be said.
-    pub gives: Vec<(u16, Option<Value>)>,
+    /// What it gave back that it had not taken, named in terms of its own arguments, where that can
+    /// be said.
+    pub gives: Vec<Given>,
 }
 
 /// Something that a function returns with.

@@ -25,13 +25,41 @@ pub struct Taken {
     pub always: bool,
     /// Things of the same class that were given back since under other names, which may be this
     /// one: their addresses decide.
-    pub maybe_given: Vec<Value>,
+    pub maybe_given: Vec<Given>,
     /// Which of several things that one call took.
     pub(super) nth: u8,
     /// The call only took it if what it returned is as said, which has not been tested yet.
     pub(super) pending: Option<When>,
     /// A plain store to the argument's address gives it back.
     pub(super) by_store: bool,
+}
+
+/// Something that was given back, and not known to have been taken before by the same code.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Given {
+    /// What, in the numbers of [`super::Effects`].
+    pub class: u16,
+    /// Which one, if it has a name.
+    pub argument: Option<Value>,
+    /// Whether it is so on every path.
+    pub always: bool,
+}
+
+impl Given {
+    fn names(&self, other: &Given) -> bool {
+        self.class == other.class && self.argument == other.argument
+    }
+}
+
+/// What was given back on two paths, where they meet.
+fn met_given(a: &[Given], b: &[Given]) -> Vec<Given> {
+    let on_both = |given: &Given, others: &[Given]| Given {
+        always: given.always && others.iter().any(|other| other.names(given) && other.always),
+        ..given.clone()
+    };
+    let of_a = a.iter().map(|given| on_both(given, b));
+    let of_b = b.iter().filter(|given| !a.iter().any(|other| other.names(given)));
+    of_a.chain(of_b.map(|given| on_both(given, a))).collect()
 }
 
 /// More things given back under other names than this are not remembered one by one.
@@ -83,6 +111,11 @@ impl Taken {
         self.class == other.class && self.argument.is_some() && self.argument == other.argument
     }
 
+    /// The names under which it may have been given back.
+    fn maybe_names(&self) -> impl Iterator<Item = &Value> {
+        self.maybe_given.iter().filter_map(|given| given.argument.as_ref())
+    }
+
     /// Whether it lies in what the call at `ip` returned.
     fn is_made_by(&self, ip: u64) -> bool {
         let returned = Slot::Register(Register::Rax);
@@ -91,16 +124,21 @@ impl Taken {
     }
 
     /// Something of its class was given back that has another name, or none.
-    fn doubt(&mut self, given: Option<&Value>) {
-        match (given, &self.argument) {
+    fn doubt(&mut self, given: &Given) {
+        match (&given.argument, &self.argument) {
             // The same base and another distance is another thing.
             (Some(given), Some(argument)) if given.base == argument.base => {}
-            (Some(given), _) if self.maybe_given.len() < MAYBE_GIVEN => {
-                if !self.maybe_given.contains(given) {
+            (Some(_), _) => {
+                let known = self.maybe_given.iter_mut().find(|known| known.names(given));
+                if let Some(known) = known {
+                    known.always |= given.always;
+                } else if self.maybe_given.len() < MAYBE_GIVEN {
                     self.maybe_given.push(given.clone());
+                } else {
+                    self.always = false;
                 }
             }
-            _ => self.always = false,
+            (None, _) => self.always = false,
         }
     }
 }
@@ -133,8 +171,8 @@ pub struct State {
     pub(super) carry: Option<u64>,
     /// Values that a test found not to be zero.
     nonzero: Vec<Value>,
-    /// What was given back without having been taken here: class, and argument if it has a name.
-    pub(super) given: Vec<(u16, Option<Value>)>,
+    /// What was given back without having been taken here.
+    pub(super) given: Vec<Given>,
     /// What has been taken and not given back.
     pub taken: Vec<Taken>,
 }
@@ -154,10 +192,9 @@ impl State {
         }
     }
 
-    /// What has been given back, on some path at least, without having been taken here: its class,
-    /// and its name if it has one.
+    /// What has been given back, on some path at least, without having been taken here.
     #[must_use]
-    pub fn given(&self) -> &[(u16, Option<Value>)] {
+    pub fn given(&self) -> &[Given] {
         &self.given
     }
 
@@ -217,20 +254,39 @@ impl State {
         self.taken.retain(|taken| !(taken.by_store && taken.argument.as_ref() == Some(address)));
     }
 
-    /// Something of this class was given back: what was taken under that name, or, if nothing was,
-    /// perhaps something that was taken under another.
-    pub(super) fn give(&mut self, class: u16, argument: Option<&Value>) {
-        let before = self.taken.len();
-        self.taken.retain(|taken| {
-            !(taken.class == class && argument.is_some() && taken.argument.as_ref() == argument)
-        });
-        if self.taken.len() == before {
-            for taken in self.taken.iter_mut().filter(|taken| taken.class == class) {
-                taken.doubt(argument);
+    /// Something was given back: what was taken under that name, or, if nothing was, perhaps
+    /// something that was taken under another.
+    pub(super) fn give(&mut self, given: Given) {
+        let is = |taken: &Taken| {
+            taken.class == given.class
+                && taken.argument.is_some()
+                && taken.argument == given.argument
+        };
+        if self.taken.iter().any(is) {
+            if given.always {
+                self.taken.retain(|taken| !is(taken));
             }
-            let given = (class, argument.cloned());
-            if self.given.len() < GIVEN && !self.given.contains(&given) {
-                self.given.push(given);
+            for taken in self.taken.iter_mut().filter(|taken| is(taken)) {
+                taken.always = false;
+            }
+            return;
+        }
+        for taken in self.taken.iter_mut().filter(|taken| taken.class == given.class) {
+            taken.doubt(&given);
+        }
+        self.remember_given(given);
+    }
+
+    fn remember_given(&mut self, given: Given) {
+        if let Some(known) = self.given.iter_mut().find(|known| known.names(&given)) {
+            known.always |= given.always;
+        } else if self.given.len() < GIVEN {
+            self.given.push(given);
+        } else {
+            // That something of its class was given back must not be forgotten.
+            let nameless = Given { argument: None, always: false, ..given };
+            if !self.given.iter().any(|known| known.names(&nameless)) {
+                self.given.push(nameless);
             }
         }
     }
@@ -316,11 +372,9 @@ impl State {
     ) {
         let held = || self.registers.iter().chain(self.stack.values());
         let remembered =
-            || self.taken.iter().flat_map(|it| it.argument.iter().chain(&it.maybe_given));
+            || self.taken.iter().flat_map(|it| it.argument.iter().chain(it.maybe_names()));
         if !held().chain(remembered()).any(|value| value.mentions(&is)) {
-            for (_, argument) in &mut self.given {
-                *argument = argument.take().filter(|value| !value.mentions(&is));
-            }
+            self.forget_given(&is);
             self.nonzero.retain(|value| !value.mentions(&is));
             self.tested = self.tested.take().filter(|value| !value.mentions(&is));
             return;
@@ -338,17 +392,20 @@ impl State {
                 .argument
                 .take()
                 .and_then(|value| if value.mentions(&is) { renamed(&value) } else { Some(value) });
-            for value in std::mem::take(&mut taken.maybe_given) {
-                match if value.mentions(&is) { renamed(&value) } else { Some(value) } {
-                    Some(value) => taken.maybe_given.push(value),
+            for given in std::mem::take(&mut taken.maybe_given) {
+                let name = |value: Value| {
+                    if value.mentions(&is) { renamed(&value) } else { Some(value) }
+                };
+                match given.argument.and_then(name) {
+                    Some(value) => {
+                        taken.maybe_given.push(Given { argument: Some(value), ..given });
+                    }
                     None => taken.always = false,
                 }
             }
         }
         self.taken = taken;
-        for (_, argument) in &mut self.given {
-            *argument = argument.take().filter(|value| !value.mentions(&is));
-        }
+        self.forget_given(&is);
         self.nonzero.retain(|value| !value.mentions(&is));
         for (value, register) in self.registers.iter_mut().zip(Register::ALL) {
             if value.mentions(&is) {
@@ -361,6 +418,14 @@ impl State {
             }
         }
         self.tested = self.tested.take().filter(|value| !value.mentions(&is));
+    }
+
+    /// What was given back under a name that mentions what `is` holds of has no name any more.
+    fn forget_given(&mut self, is: &impl Fn(&Base) -> bool) {
+        for mut given in std::mem::take(&mut self.given) {
+            given.argument = given.argument.filter(|value| !value.mentions(is));
+            self.remember_given(given);
+        }
     }
 
     /// All slots with what they hold, those first that calls do not change.
@@ -456,10 +521,11 @@ impl State {
                         argument: common(a.argument.as_ref(), b.argument.as_ref()),
                         always: a.always && b.always,
                         pending: a.pending.or(b.pending),
+                        maybe_given: Vec::new(),
                         ..a.clone()
                     };
-                    for given in &b.maybe_given {
-                        both.doubt(Some(given));
+                    for given in met_given(&a.maybe_given, &b.maybe_given) {
+                        both.doubt(&given);
                     }
                     taken.push(both);
                 }
@@ -474,14 +540,13 @@ impl State {
         taken.sort_by_key(|taken| (taken.call, taken.nth));
         let nonzero =
             self.nonzero.iter().filter(|value| other.nonzero.contains(value)).cloned().collect();
-        let mut given = self.given.clone();
-        for more in &other.given {
-            if given.len() < GIVEN && !given.contains(more) {
-                given.push(more.clone());
-            }
-        }
         let carry = self.carry.filter(|_| self.carry == other.carry);
-        State { registers, stack, tested, carry, nonzero, given, taken }
+        let given = Vec::new();
+        let mut met = State { registers, stack, tested, carry, nonzero, given, taken };
+        for given in met_given(&self.given, &other.given) {
+            met.remember_given(given);
+        }
+        met
     }
 
     /// Whether two states have taken the same things: such are joined, others kept apart, so that

@@ -1,6 +1,6 @@
 //! One instruction: what it does to the state.
 
-use super::state::{ERRORS, State, Taken, When};
+use super::state::{ERRORS, Given, State, Taken, When};
 use super::value::{Base, Slot, Value};
 use super::{Effect, Effects, Of};
 use crate::dump::VirtAddr;
@@ -289,7 +289,7 @@ fn count(instruction: &Instruction, state: &mut State, effects: &dyn Effects) {
     let Some(Value { base: Base::Loaded { from, .. }, offset: 0 }) = counter else { return };
     let Some((class, argument)) = effects.of_count(from) else { return };
     if by < 0 {
-        state.give(class, Some(&argument));
+        state.give(Given { class, argument: Some(argument), always: true });
         return;
     }
     let ip = instruction.ip();
@@ -390,16 +390,20 @@ pub(super) fn called(
             };
             state.take(taken(*class, argument, when, *by_store, 0, true));
         }
-        (Effect::Give { class }, argument) => state.give(*class, argument.as_ref()),
+        (Effect::Give { class }, argument) => {
+            state.give(Given { class: *class, argument, always: true });
+        }
         (Effect::Turn { from, to }, Some(argument)) => {
-            state.give(*from, Some(&argument));
+            let given = Some(argument.clone());
+            state.give(Given { class: *from, argument: given, always: true });
             state.take(taken(*to, argument, When::Always, false, 0, true));
         }
         (Effect::Several(summary), _) => {
             let before = state.clone();
-            for (class, argument) in &summary.gives {
-                let argument = argument.as_ref().and_then(|argument| before.translate(argument));
-                state.give(*class, argument.as_ref());
+            for given in &summary.gives {
+                let argument = given.argument.as_ref();
+                let argument = argument.and_then(|argument| before.translate(argument));
+                state.give(Given { argument, ..given.clone() });
             }
             for (nth, take) in (0..).zip(&summary.takes) {
                 let argument = match &take.of {

@@ -1,6 +1,6 @@
 //! What a call of a function comes to: which things it returns with, and which it gave back.
 
-use super::state::{State, Taken, stands_for_error};
+use super::state::{Given, State, Taken, stands_for_error};
 use super::value::{Base, Slot, Value};
 use super::{Effect, Effects, Function, Moment, NoEffects, Of, Summary, Take, When, step};
 use crate::dump::VirtAddr;
@@ -36,13 +36,15 @@ impl Function {
                 by_store: taken.by_store,
             });
         }
-        for (class, given) in ends.iter().flat_map(|end| &end.given) {
-            let given = given.clone().filter(is_callers);
-            let everywhere = ends.iter().all(|end| {
-                end.given.iter().any(|(other, value)| other == class && *value == given)
+        for given in ends.iter().flat_map(|end| &end.given) {
+            let always = ends.iter().all(|end| {
+                let mut same = end.given.iter().filter(|other| {
+                    (other.class, &other.argument) == (given.class, &given.argument)
+                });
+                same.any(|other| other.always)
             });
-            // Given back on some paths only: which one it was is then left open.
-            let given = (*class, given.filter(|_| everywhere));
+            let argument = given.argument.clone().filter(is_callers);
+            let given = Given { class: given.class, argument, always };
             if !summary.gives.contains(&given) {
                 summary.gives.push(given);
             }

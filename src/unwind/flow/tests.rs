@@ -330,7 +330,8 @@ fn a_helper_that_ends_by_jumping_to_the_unlock_gives_back() {
         a.jmp(UNLOCK)
     });
     assert_eq!(put.takes, []);
-    assert_eq!(put.gives, [(CLASS, Some(Value::entry(Register::Rdi).plus(8)))]);
+    let argument = Some(Value::entry(Register::Rdi).plus(8));
+    assert_eq!(put.gives, [Given { class: CLASS, argument, always: true }]);
     let passage = asleep_with(&WithHelper(put), |a| {
         a.push(rbx)?;
         a.mov(rbx, rdi)?;
@@ -464,6 +465,7 @@ fn an_unlock_under_another_name_leaves_a_doubt() {
     });
     let [taken] = &passage.after.taken[..] else { panic!() };
     assert_eq!(taken.maybe_given.len(), 1, "the same address read twice: {taken:?}");
+    assert!(taken.maybe_given[0].always);
 }
 
 #[test]
@@ -537,7 +539,8 @@ fn a_lock_taken_on_one_path_is_not_certain_whichever_path_is_followed_first() {
 
 #[test]
 fn a_helper_that_gives_back_nobody_knows_which_leaves_a_doubt_of_what_its_caller_holds() {
-    let put = Summary { takes: Vec::new(), gives: vec![(CLASS, None)] };
+    let nobody_knows = Given { class: CLASS, argument: None, always: true };
+    let put = Summary { takes: Vec::new(), gives: vec![nobody_knows] };
     for (always, before) in [(true, false), (false, false), (false, true)] {
         let passage = asleep_with(&WithHelper(put.clone()), |a| {
             let (mut put, mut sleep) = (a.create_label(), a.create_label());
@@ -606,5 +609,64 @@ fn an_unlock_under_another_name_on_one_path_leaves_a_doubt_on_all() {
         });
         let [taken] = &passage.before.taken[..] else { panic!() };
         assert_eq!(taken.maybe_given.len(), 1, "{taken:?}");
+        assert!(!taken.maybe_given[0].always);
     }
+}
+
+/// `void put(o, last) { if (last) unlock(o + 8); }`, or unlocks always.
+fn put(sometimes: bool) -> Summary {
+    summary(|a| {
+        let mut out = a.create_label();
+        a.test(esi, esi)?;
+        if sometimes {
+            a.je(out)?;
+        } else {
+            a.nop()?;
+        }
+        a.add(rdi, 8)?;
+        a.call(UNLOCK)?;
+        a.set_label(&mut out)?;
+        a.ret()
+    })
+}
+
+#[test]
+fn a_helper_that_unlocks_on_one_path_only_leaves_its_caller_a_doubt() {
+    for sometimes in [true, false] {
+        let passage = asleep_with(&WithHelper(put(sometimes)), |a| {
+            a.push(rbx)?;
+            a.mov(rbx, rdi)?;
+            a.lea(rdi, rbx + 8)?;
+            a.call(LOCK)?;
+            a.lea(rdi, rbx + 0x20)?;
+            a.call(LOCK)?;
+            a.mov(rdi, rbx)?;
+            a.call(HELPER)?;
+            a.call(SLEEP)?;
+            a.ret()
+        });
+        let held = passage.before.taken.iter().map(|it| (it.argument.clone(), it.certain()));
+        let lock = |at| Some(Value::entry(Register::Rdi).plus(at));
+        let other = (lock(0x20), true);
+        match sometimes {
+            true => assert_eq!(held.collect::<Vec<_>>(), [(lock(8), false), other]),
+            false => assert_eq!(held.collect::<Vec<_>>(), [other]),
+        }
+    }
+}
+
+#[test]
+fn many_unlocks_are_not_forgotten_but_lose_their_names() {
+    let put = summary(|a| {
+        a.push(rbx)?;
+        a.mov(rbx, rdi)?;
+        for at in 0..12 {
+            a.lea(rdi, rbx + 8 * at)?;
+            a.call(UNLOCK)?;
+        }
+        a.pop(rbx)?;
+        a.ret()
+    });
+    assert!(put.gives.len() < 12);
+    assert!(put.gives.contains(&Given { class: CLASS, argument: None, always: false }));
 }
