@@ -253,7 +253,9 @@ fn add_evidence(scene: &Scene<'_>, code: &Code<'_>, locks: &mut [Lock]) -> HashM
     let task_of = |found: &Held| scene.tasks.get(found.task).map(task_ref);
     for lock in locks.iter_mut().filter(|lock| wants_evidence(lock)) {
         let found = by_lock.get(&(Some(lock.at), lock.kind)).into_iter().flatten();
-        add_holders(lock, found.filter_map(|found| Some((task_of(found)?, *found))));
+        let found: Vec<_> = found.filter_map(|found| Some((task_of(found)?, *found))).collect();
+        doubt_own_waiters(lock, &found);
+        add_holders(lock, found);
         hold_against_count(lock);
     }
     let spinning: HashSet<_> = locks
@@ -269,16 +271,16 @@ fn add_evidence(scene: &Scene<'_>, code: &Code<'_>, locks: &mut [Lock]) -> HashM
 }
 
 /// Adds to a lock the tasks whose code shows that they took it.
-fn add_holders<'a>(lock: &mut Lock, found: impl Iterator<Item = (TaskRef, &'a Held)>) {
+fn add_holders(lock: &mut Lock, found: Vec<(TaskRef, &Held)>) {
     let recorded: HashSet<_> = lock.holders.iter().map(|holder| holder.task.at).collect();
     let waiting: HashSet<_> = lock.waiters.iter().map(|waiter| waiter.task.at).collect();
     for (task, found) in found {
         // Having asked for a lock on some path is what everybody who waits for it has done.
-        if !found.sure && waiting.contains(&task.at) {
+        let both = recorded.contains(&task.at);
+        if !found.sure && !both && waiting.contains(&task.at) {
             continue;
         }
         // Where the lock's own record names it too, two independent traces tell one fact.
-        let both = recorded.contains(&task.at);
         let confidence = if found.sure || both { Confidence::Likely } else { Confidence::Possible };
         match lock.holders.iter_mut().find(|holder| holder.task == task) {
             Some(known) => {
@@ -293,6 +295,24 @@ fn add_holders<'a>(lock: &mut Lock, found: impl Iterator<Item = (TaskRef, &'a He
         }
     }
     lock.holders.sort_by_key(|holder| (holder.confidence, holder.task.pid));
+}
+
+/// A task that the lock names while it waits for it, and whose code did not take it, may just live
+/// where its owner lived: a `task_struct` goes to the next task that is started once its task has
+/// ended, and the clocks tell nothing if that one was the first to wait.
+fn doubt_own_waiters(lock: &mut Lock, found: &[(TaskRef, &Held)]) {
+    let waiting: HashSet<_> = lock.waiters.iter().map(|waiter| waiter.task.at).collect();
+    for holder in &mut lock.holders {
+        let at = holder.task.at;
+        let shown = || found.iter().any(|(task, _)| task.at == at);
+        if holder.confidence == Confidence::Certain && waiting.contains(&at) && !shown() {
+            holder.confidence = Confidence::Possible;
+            holder.why = std::mem::take(&mut holder.why).then(
+                "but it waits for it, and no call that it is in took it: it took it in a call that \
+                 has returned, or a task that has exited did, whose task_struct it was given",
+            );
+        }
+    }
 }
 
 /// Holds the readers that were found against how many the lock counts.
@@ -318,7 +338,10 @@ fn wants_evidence(lock: &Lock) -> bool {
         && !lock.orphaned
         // Whoever has a page locked does not hold its other bits.
         && (lock.kind != LockKind::Folio || lock.waiters.iter().any(|it| it.mode == Mode::Excl))
-        && !lock.holders.iter().any(|holder| holder.confidence == Confidence::Certain)
+        && !lock.holders.iter().any(|holder| {
+            let waits = || lock.waiters.iter().any(|waiter| waiter.task.at == holder.task.at);
+            holder.confidence == Confidence::Certain && !waits()
+        })
 }
 
 /// Tasks in uninterruptible sleep that wait for no lock of the graph.
@@ -433,7 +456,9 @@ mod tests {
             (task(*pid), Held { task: 0, kind, mode, at, sure: *sure, why })
         };
         let held: Vec<_> = found.iter().map(held).collect();
-        add_holders(lock, held.iter().map(|(task, held)| (task.clone(), held)));
+        let held: Vec<_> = held.iter().map(|(task, held)| (task.clone(), held)).collect();
+        doubt_own_waiters(lock, &held);
+        add_holders(lock, held);
         lock.holders.iter().map(|holder| (holder.task.pid, holder.confidence)).collect()
     }
 
@@ -456,6 +481,19 @@ mod tests {
     fn a_task_that_waits_for_a_lock_holds_it_only_if_its_code_took_it_on_every_path() {
         assert_eq!(after(&mut rwsem(1, &[]), &[(9, false)]), []);
         assert_eq!(after(&mut rwsem(1, &[]), &[(9, true)]), [(9, Likely)]);
+    }
+
+    #[test]
+    fn a_task_that_a_lock_names_while_it_waits_for_it_is_believed_if_its_code_took_it() {
+        let waiting_itself = || rwsem(1, &[(9, Certain)]);
+        assert!(wants_evidence(&waiting_itself()));
+        assert_eq!(after(&mut waiting_itself(), &[(9, true)]), [(9, Certain)]);
+        assert_eq!(after(&mut waiting_itself(), &[(9, false)]), [(9, Certain)]);
+        let mut lock = waiting_itself();
+        assert_eq!(after(&mut lock, &[]), [(9, Possible)]);
+        assert!(lock.holders[0].why.to_string().contains("a task that has exited did"));
+        // Who is named and does not wait is not doubted.
+        assert_eq!(after(&mut rwsem(1, &[(3, Certain)]), &[]), [(3, Certain)]);
     }
 
     #[test]
