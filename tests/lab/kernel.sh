@@ -40,7 +40,7 @@ release=$(< "$kernel/release")
 # The module, by the compiler that built the kernel.
 rm -rf "$root/tangle"
 mkdir "$root/tangle"
-cp "$here"/src/{tangle.c,Makefile} "$root/tangle/"
+cp "$here"/src/{tangle.h,script.c,drivers.c,Makefile} "$root/tangle/"
 inside make -s -C "/usr/src/linux-headers-$release" M=/tangle modules
 cp "$root/tangle/tangle.ko" "$kernel/"
 

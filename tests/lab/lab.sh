@@ -1,6 +1,6 @@
 #!/bin/bash
-# lab.sh WORK [DUMP...]: builds what is missing and makes the dumps of the table below in WORK/dumps/, each with
-# all file formats and with what crash and drgn say about it.  Without DUMP: those that .ci/run wants.
+# lab.sh WORK [KERNEL-DUMP...]: builds what is missing and makes dumps of the tables below in WORK/dumps/.
+# Without KERNEL-DUMP: those that .ci/run wants.
 #
 #   apt-get install debootstrap qemu-system-x86 busybox-static kexec-tools cpio zstd xz-utils python3-venv gcc libc6-dev
 #
@@ -12,25 +12,34 @@ shift
 
 sleeping='abba ring chain mixed readers writers allocated semaphore waits percpu rtmutex folio mmap futex'
 hung='abba chain readers mixed mmap'
-table() {	# name, kernel (suite, flavour), options of boot.py, scenes
+kernels() {	# name, suite, flavour, options
 	cat <<-END
-	6.1-sleep      bookworm cloud-amd64  --cpus=2  $sleeping
-	6.1-demo       bookworm cloud-amd64  --cpus=4  abba ring chain mixed readers writers semaphore mmapspin
-	6.1-kdump      bookworm cloud-amd64  --cpus=2,--memory=512,--panic=hung  $hung
-	6.1-many       bookworm cloud-amd64  --cpus=2,--memory=512  abba crowd
-	6.1-spin       bookworm cloud-amd64  --cpus=4  spin
-	6.1-spinslab   bookworm cloud-amd64  --cpus=4  spinslab
-	6.1-spinabba   bookworm cloud-amd64  --cpus=4  spinabba
-	6.1-spinqueue  bookworm cloud-amd64  --cpus=6  spinqueue
-	6.1-rwlock     bookworm cloud-amd64  --cpus=4  rwlock
-	rt-sleep       bookworm rt-amd64     --cpus=2,--memory=384  $sleeping
-	5.10-sleep     bullseye cloud-amd64  --cpus=2  $sleeping
-	6.12-sleep     trixie cloud-amd64    --cpus=2  $sleeping
-	6.12-demo      trixie cloud-amd64    --cpus=4  abba ring chain mixed readers writers semaphore mmapspin
-	7-sleep        forky cloud-amd64     --cpus=2,--level=23  $sleeping
+	5.10  bullseye  cloud-amd64
+	6.1   bookworm  cloud-amd64
+	rt    bookworm  rt-amd64     --memory=384
+	6.12  trixie    cloud-amd64
+	7     forky     cloud-amd64  --level=23
 	END
 }
-[ $# -gt 0 ] || set -- 6.1-sleep 6.1-demo 6.1-kdump 6.12-sleep
+dumps() {	# name, what to make of it (all: every format, and what crash and drgn say; truth: one file), options, scenes
+	cat <<-END
+	sleep       all    --cpus=2  $sleeping
+	demo        all    --cpus=4  abba ring chain mixed readers writers semaphore mmapspin
+	kdump       all    --cpus=2,--memory=512,--panic=hung  $hung
+	many        all    --cpus=2,--memory=512  abba crowd
+	spin        truth  --cpus=4  spin
+	spinslab    truth  --cpus=4  spinslab
+	spinabba    truth  --cpus=4  spinabba
+	spinqueue   truth  --cpus=6  spinqueue
+	rwlock      truth  --cpus=4  rwlock
+	drivers     truth  --cpus=2  drivers
+	driverspin  truth  --cpus=4  driverspin
+	driverread  truth  --cpus=3  driverread
+	driverirq   truth  --cpus=2  driverirq
+	END
+}
+[ $# -gt 0 ] || set -- 6.1-{sleep,demo,kdump,spinabba,spinqueue,rwlock,drivers,driverspin,driverread,driverirq} \
+	6.12-{sleep,spinqueue,drivers,driverspin,driverirq}
 
 step() { printf '== lab %4d s: %s\n' $SECONDS "$*"; }
 
@@ -42,7 +51,8 @@ if [ ! -x "$work/venv/bin/drgn" ]; then
 fi
 
 for name; do
-	read -r _ suite flavour options scenes < <(table | grep "^$name ") || { echo "lab.sh: no dump $name" >&2; exit 2; }
+	read -r _ suite flavour always < <(kernels | grep "^${name%%-*} ") && read -r _ making options scenes < <(dumps | grep "^${name#*-} ") ||
+		{ echo "lab.sh: no dump $name" >&2; exit 2; }
 	kernel=$work/kernel/$suite-$flavour out=$work/dumps/$name
 	if [ ! -e "$kernel/initrd.gz" ] || [ -n "$(find "$here/src" "$here/scenes" -newer "$kernel/initrd.gz")" ]; then
 		step "kernel $flavour of $suite"
@@ -51,14 +61,21 @@ for name; do
 	fi
 	level=31
 	boot=()
-	for option in ${options//,/ }; do	# makedumpfile 1.7.8 takes slab pages of 7.x for user pages: not above 23
+	for option in ${always//,/ } ${options//,/ }; do	# makedumpfile 1.7.8 takes slab pages of 7.x for user pages: not above 23
 		case $option in --level=*) level=${option#*=} ;; *) boot+=("$option") ;; esac
 	done
 	step "$name"
 	# shellcheck disable=SC2086
 	"$here/boot.py" "$kernel" "$out" $scenes "${boot[@]}"
 	cp "$kernel/tangle.ko" "$out/"
-	"$work/venv/bin/python" "$here/variants.py" "$work" "$out" --level "$level" 2> "$out/variants.log" || { cat "$out/variants.log"; exit 1; }
-	"$here/reference.sh" "$work" "$kernel" "$out" vmcore.zstd
+	formats=()
+	[ "$making" = all ] || formats=(--only zstd)
+	"$work/venv/bin/python" "$here/variants.py" "$work" "$out" --level "$level" "${formats[@]}" 2> "$out/variants.log" ||
+		{ cat "$out/variants.log"; exit 1; }
+	if [ "$making" = all ]; then
+		"$here/reference.sh" "$work" "$kernel" "$out" vmcore.zstd
+	else
+		rm "$out"/vmcore.{elf,kdump}
+	fi
 done
 step done

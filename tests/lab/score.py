@@ -62,6 +62,12 @@ def read_truth(path):
         return [line | {"lock": int(line["lock"], 16)} for line in json.load(file)]
 
 
+def missing(line, said):
+    """A line of the truth that a report does not have, and what it has of that task."""
+    claims = ", ".join(f"{claim.kind} {claim.lock:#x} ({claim.confidence})" for claim in said) or "nothing"
+    return f"missing: {line['role']} {line['pid']} {line['rel']} {line['kind']} {line['lock']:#x} {line['mode']} | said: {claims}"
+
+
 class Score:
     """How much of the truth a report has found."""
 
@@ -92,10 +98,7 @@ class Score:
         return found / wanted if wanted else 1.0
 
     def details(self):
-        for line, said in self.missing:
-            yield f"missing: {line['role']} {line['pid']} {line['rel']} {line['kind']} {line['lock']:#x} {line['mode']} | said: " + (
-                ", ".join(f"{claim.kind} {claim.lock:#x} ({claim.confidence})" for claim in said) or "nothing"
-            )
+        yield from (missing(line, said) for line, said in self.missing)
         for claim in self.wrong:
             yield f"wrong: pid {claim.pid} {claim.rel} {claim.kind} {claim.lock:#x} ({claim.confidence})"
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes one guest's memory in every file format that makedumpfile knows, and two more.
 
-    variants.py WORK OUT [--level 31]
+    variants.py WORK OUT [--level 31] [--only zstd]
 
 From OUT/vmcore.elf (or OUT/vmcore.proc), beside it:
     vmcore.zlib .lzo .zstd .raw .flat .filtered-elf   by makedumpfile -d LEVEL
@@ -21,6 +21,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ELF_HEADER = 64
 PROGRAM_HEADER = 56
 FLAGS = {"zlib": 1, "snappy": 4, "raw": 0}
+WRITTEN = {"zlib": ["-c"], "lzo": ["-l"], "zstd": ["-z"], "filtered-elf": ["-E"], "raw": []}  # by makedumpfile
 
 
 @contextlib.contextmanager
@@ -88,6 +89,7 @@ def main():
     parser.add_argument("work", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--level", default="31", help="what makedumpfile leaves out")
+    parser.add_argument("--only", choices=WRITTEN, help="this one and no other")
     options = parser.parse_args()
     source = options.out / "vmcore.elf"
     if not source.exists():
@@ -99,9 +101,10 @@ def main():
         return path
 
     with plain_header(source):
-        for name, flags in (("zlib", "-c"), ("lzo", "-l"), ("zstd", "-z"), ("filtered-elf", "-E"), ("raw", None)):
-            arguments = [flags] if flags else []
-            makedumpfile(options.work, *arguments, "-d", options.level, source, target(name))
+        for name in [options.only] if options.only else WRITTEN:
+            makedumpfile(options.work, *WRITTEN[name], "-d", options.level, source, target(name))
+        if options.only:
+            return
         with open(target("flat"), "wb") as file:
             makedumpfile(options.work, "-F", "-c", "-d", options.level, source, output=file)
     try:

@@ -10,6 +10,7 @@
  *   say SCENE ROLE REL KIND MODE TARGET
  *                              only tell; TARGET is a hexadecimal address, or the pid whose
  *                              mmap_lock is meant
+ *   drive SCENE NAME           play what drivers.c has under this name
  *
  * and a step is one of
  *
@@ -42,13 +43,15 @@
 #include <linux/version.h>
 #include <linux/wait_bit.h>
 
+#include "tangle.h"
+
 #ifndef task_is_running			/* before 5.14 */
 #define task_is_running(t) (READ_ONCE((t)->state) == TASK_RUNNING)
 #endif
 
 /* ------------------------------------------------------------------ kinds */
 
-enum { SLOTS = 24, STEPS = 8, NAME = 32 };
+enum { SLOTS = 24, STEPS = 8 };
 
 static struct mutex tangle_mutex[SLOTS];
 static struct rw_semaphore tangle_rwsem[SLOTS];
@@ -247,12 +250,12 @@ static struct actor *parse_actor(const char *scene, const char *role, char *step
 
 static atomic_t told = ATOMIC_INIT(0);
 
-static void tell(const char *scene, const char *role, const char *kind, const void *lock,
-		 const char *sym, const char *rel, const char *mode)
+void tell(const struct task_struct *task, const char *scene, const char *role, const char *kind, const void *lock,
+	  const char *sym, const char *rel, const char *mode)
 {
 	pr_info("TANGLE {\"scenario\":\"%s\",\"role\":\"%s\",\"pid\":%d,\"tgid\":%d,\"task\":\"%px\","
 		"\"kind\":\"%s\",\"lock\":\"%px\",\"sym\":\"%s\",\"rel\":\"%s\",\"mode\":\"%s\",\"order\":%d}\n",
-		scene, role, current->pid, current->tgid, current, kind, lock, sym, rel, mode,
+		scene, role, task->pid, task->tgid, task, kind, lock, sym, rel, mode,
 		atomic_inc_return(&told));
 }
 
@@ -266,7 +269,7 @@ static void tell_step(const struct actor *a, const struct step *s, const char *r
 	const char *mode = s->kind->mode == NONE ? "none" : s->kind->mode == EXCL ? "excl" :
 			   s->write ? "write" : "read";
 
-	tell(a->scene, a->role, s->kind->name, lock_of(s), s->object ? s->object->sym : "", rel, mode);
+	tell(current, a->scene, a->role, s->kind->name, lock_of(s), s->object ? s->object->sym : "", rel, mode);
 }
 
 /* ------------------------------------------------------------------- play */
@@ -379,7 +382,7 @@ static int say(char *rest)
 		lock = t->mm ? &t->mm->mmap_lock : NULL;
 		put_task_struct(t);
 	}
-	tell(scene, role, kind, lock, "", rel, mode);
+	tell(current, scene, role, kind, lock, "", rel, mode);
 	return 0;
 }
 
@@ -397,6 +400,11 @@ static int obey(char *line)
 	}
 	if (!strcmp(first, "say"))
 		return line ? say(line) : -EINVAL;
+	if (!strcmp(first, "drive")) {
+		scene = word_of(&line);
+		role = word_of(&line);
+		return scene && role ? drive(scene, role) : -EINVAL;
+	}
 	scene = here ? word_of(&line) : first;
 	role = word_of(&line);
 	cpu = here ? NULL : word_of(&line);
