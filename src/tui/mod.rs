@@ -9,8 +9,8 @@
 //! | --- | --- |
 //! | `keymap` | every key with its condition and its line of help, as a table |
 //! | `history` | a place is a value; going back is an assignment |
-//! | `app`, `update` | what is shown, what was asked; what each event does to it |
-//! | `demand`, `pointed` | the questions that a place raises; the address under the cursor |
+//! | `app`, `update` | what is shown, what was asked and answered; what each event does to it |
+//! | `pointed` | the address under the cursor |
 //! | `job`, `source` | questions and answers; where answers come from |
 //! | `screen`, `widget`, `theme`, `layout` | drawing |
 //! | `drive`, `terminal` | the loop; taking the terminal and giving it back |
@@ -19,7 +19,6 @@ mod action;
 mod app;
 mod code;
 mod copy;
-mod demand;
 mod drive;
 mod event;
 #[cfg(test)]

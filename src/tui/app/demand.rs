@@ -1,11 +1,11 @@
 //! The questions that a place raises: going somewhere only says where, the data follows.
 
-use super::app::{App, Effect};
-use super::history::Screen;
-use super::job::Request;
-use super::model::ROW;
-use super::prompt::Overlay;
+use super::{App, Effect};
 use crate::dump::VirtAddr;
+use crate::tui::history::Screen;
+use crate::tui::job::Request;
+use crate::tui::model::ROW;
+use crate::tui::prompt::Overlay;
 
 impl App {
     /// The questions that the location raises and that are not asked yet.
