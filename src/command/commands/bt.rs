@@ -1,5 +1,6 @@
 //! `bt`: backtraces.
 
+use super::words::Words;
 use super::{Answer, Call, Command, CommandError, Console};
 use crate::command::select;
 use crate::dump::VirtAddr;
@@ -17,20 +18,17 @@ pub(super) const BT: Command = Command {
 };
 
 fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandError> {
-    let session = console.session;
-    let mut words = call.words.iter();
+    let mut words = Words::of(call.words);
     let mut chosen: Option<Vec<&Task>> = None;
     let mut shown = Shown::default();
     while let Some(word) = words.next() {
-        match word.as_str() {
+        match word {
             "-a" => {
-                let all: Vec<u32> = session.cpus().iter().map(|cpu| cpu.number).collect();
-                chosen.get_or_insert_default().extend(running(session, &all)?);
+                chosen.get_or_insert_default().extend(running(console, &console.cpus("all")?)?);
             }
             "-c" => {
-                let list = words.next().ok_or_else(|| CommandError::new("-c wants a CPU"))?;
-                let cpus = select::numbers(list)?;
-                chosen.get_or_insert_default().extend(running(session, &cpus)?);
+                let cpus = select::numbers(words.value("a CPU")?)?;
+                chosen.get_or_insert_default().extend(running(console, &cpus)?);
             }
             option if option.starts_with('-') => {
                 shown = shown.with(option).ok_or_else(|| BT.unknown(option))?;
@@ -156,11 +154,11 @@ fn code_on_stack(session: &Session, task: &Task, whole: bool) -> Vec<Line> {
 }
 
 /// The tasks that were on these CPUs.
-fn running<'s>(session: &'s Session, cpus: &[u32]) -> Result<Vec<&'s Task>, CommandError> {
+fn running<'s>(console: &Console<'s>, cpus: &[u32]) -> Result<Vec<&'s Task>, CommandError> {
+    let session = console.session;
     let mut tasks = Vec::new();
     for number in cpus {
-        let cpu = session.cpus().get(*number);
-        let cpu = cpu.ok_or_else(|| CommandError::new(format!("no CPU {number}")))?;
+        let cpu = console.cpu(*number)?;
         if !cpu.online {
             continue;
         }

@@ -1,5 +1,6 @@
 //! `dis`: machine code.
 
+use super::words::{count, number};
 use super::{Answer, Call, Command, CommandError, Console};
 use crate::dump::VirtAddr;
 use crate::kernel::Code;
@@ -88,12 +89,8 @@ pub(super) fn place(
         }
         // An expression may have blanks in it.
         [place @ .., last] if !place.is_empty() && !last.ends_with(')') => {
-            let bad = || CommandError::new(format!("{last} is no count"));
-            let number = match last.strip_prefix("0x") {
-                Some(digits) => usize::from_str_radix(digits, 16),
-                None => last.parse(),
-            };
-            let count = number.ok().filter(|count| (1..=MOST).contains(count));
+            let count = Some(count(last)?).filter(|count| (1..=MOST).contains(count));
+            let bad = || CommandError::new(format!("{last} is no count from 1 to {MOST}"));
             (Some(count.ok_or_else(bad)?), place.join(" "))
         }
         words => (None, words.join(" ")),
@@ -101,10 +98,6 @@ pub(super) fn place(
     if let Some(at) = console.session.symbols().address(&place) {
         return Ok((at, true, count));
     }
-    let number = |text: &str| match text.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16).ok(),
-        None => text.parse().ok(),
-    };
     if let Some((name, offset)) = place.split_once('+')
         && let Some(at) = console.session.symbols().address(name.trim().trim_start_matches('('))
         && let Some(offset) = number(offset.trim().trim_end_matches(')'))

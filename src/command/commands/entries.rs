@@ -2,7 +2,7 @@
 
 use super::{Answer, Console, structure};
 use crate::command::CommandError;
-use crate::debuginfo::{Tag, Type};
+use crate::debuginfo::Type;
 use crate::dump::VirtAddr;
 use crate::object::Object;
 use crate::present::{Cell, Document, Heading, Line, Link, Printed, Radix, Table};
@@ -33,11 +33,7 @@ pub(super) struct Shown<'s> {
 impl<'s> Shown<'s> {
     pub(super) fn parse(console: &Console<'s>, text: &str) -> Result<Shown<'s>, CommandError> {
         let (name, members) = text.split_once('.').map_or((text, None), |(n, m)| (n, Some(m)));
-        let types = console.session.types();
-        let ty = [Tag::Struct, Tag::Union, Tag::Typedef]
-            .iter()
-            .find_map(|tag| types.find(*tag, name).ok())
-            .map_or_else(|| types.structure(name), Ok)?;
+        let ty = structure::with_members(console, name)?;
         let members: Vec<String> =
             members.into_iter().flat_map(|list| list.split(',')).map(str::to_owned).collect();
         for member in &members {

@@ -1,8 +1,10 @@
 //! `p`, `px`, `pd` and `eval`: C expressions.
 
+use super::words::number;
 use super::{Answer, Call, Command, CommandError, Console};
 use crate::command::select;
 use crate::dump::VirtAddr;
+use crate::kernel::Cpu;
 use crate::object::{ExpressionError, Object, Outcome, Scope, Value};
 use crate::present::{Document, Line, Link, Printed, Radix};
 
@@ -131,7 +133,7 @@ fn per_cpu_addresses(console: &Console<'_>, name: &str) -> Option<Vec<Line>> {
     Some(lines)
 }
 
-impl Console<'_> {
+impl<'s> Console<'s> {
     /// The CPUs of a list behind a colon: all, those named, or that of the current task.
     pub(super) fn cpus(&self, list: &str) -> Result<Vec<u32>, CommandError> {
         match list {
@@ -139,6 +141,12 @@ impl Console<'_> {
             "" => Ok(vec![self.current()?.cpu.clone()?]),
             list => select::numbers(list),
         }
+    }
+
+    /// The CPU of that number.
+    pub(super) fn cpu(&self, number: u32) -> Result<&'s Cpu, CommandError> {
+        let cpu = self.session.cpus().get(number);
+        cpu.ok_or_else(|| CommandError::new(format!("no CPU {number}")))
     }
 
     /// The address that an argument stands for: a symbol, a number in hex as crash takes it, or an
@@ -166,11 +174,7 @@ fn with_unit(text: &str) -> Option<u64> {
         (at, 'g' | 'G') => (text.get(..at)?, 30),
         _ => return None,
     };
-    let number: u64 = match digits.strip_prefix("0x") {
-        Some(hex) => u64::from_str_radix(hex, 16).ok()?,
-        None => digits.parse().ok()?,
-    };
-    number.checked_mul(1 << shift)
+    number(digits)?.checked_mul(1 << shift)
 }
 
 fn eval(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandError> {

@@ -2,6 +2,7 @@
 
 use super::chain::{Chain, Links, MOST, chain};
 use super::entries::{Entry, Shown, answer};
+use super::words::Words;
 use super::{Answer, Call, Command, CommandError, Console, structure};
 use crate::command::select;
 use crate::debuginfo::Tag;
@@ -26,7 +27,7 @@ struct Wanted {
     inside: u64,
     head_offset: Option<u64>,
     end: Option<VirtAddr>,
-    hex: bool,
+    radix: Radix,
     backwards: bool,
     head: bool,
     embedded: bool,
@@ -35,26 +36,26 @@ struct Wanted {
 fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandError> {
     let mut wanted = Wanted::default();
     let mut shown = Vec::new();
-    let mut rest: Vec<String> = Vec::new();
+    let mut rest: Vec<&str> = Vec::new();
     let whole = select::rejoined(call.words);
-    let mut words = whole.iter();
+    let mut words = Words::of(&whole);
     while let Some(word) = words.next() {
-        let mut argument =
-            || words.next().ok_or_else(|| CommandError::new(format!("{word} wants a value")));
-        match word.as_str() {
-            "-o" => wanted.offset = Some(structure::offset(console, argument()?)?),
-            "-l" => wanted.inside = structure::offset(console, argument()?)?,
-            "-O" => wanted.head_offset = Some(structure::offset(console, argument()?)?),
-            "-e" => wanted.end = Some(console.place(argument()?, call.column)?),
-            "-s" | "-S" => shown.push(Shown::parse(console, argument()?)?),
+        let mut offset = || structure::offset(console, words.value("an offset")?);
+        match word {
+            "-o" => wanted.offset = Some(offset()?),
+            "-l" => wanted.inside = offset()?,
+            "-O" => wanted.head_offset = Some(offset()?),
+            "-e" => wanted.end = Some(console.place(words.value("an address")?, call.column)?),
+            "-s" | "-S" => shown.push(Shown::parse(console, words.value("a type")?)?),
             "-H" => wanted.head = true,
             "-h" => wanted.embedded = true,
             "-r" => wanted.backwards = true,
             // Another way to find loops, which are always found here.
-            "-B" | "-d" => {}
-            "-x" => wanted.hex = true,
+            "-B" => {}
+            "-x" => wanted.radix = Radix::Hex,
+            "-d" => wanted.radix = Radix::Decimal,
             option if option.starts_with('-') => return Err(LIST.unknown(option)),
-            word => rest.push(word.to_owned()),
+            word => rest.push(word),
         }
     }
     let start = match rest.as_slice() {
@@ -85,12 +86,10 @@ fn walk(
     shown: &[Shown<'_>],
 ) -> Result<Answer, CommandError> {
     let memory = console.session.memory();
-    let offset = wanted.offset.unwrap_or(0);
-    let radix = if wanted.hex { Radix::Hex } else { Radix::Decimal };
-    // From the address of a link to that of the object around it.
-    let entry = |link: VirtAddr| {
-        let at = VirtAddr(link.0.wrapping_sub(offset));
-        Entry { object: VirtAddr(at.0.wrapping_sub(wanted.inside)), ..Entry::at(at) }
+    let (offset, radix) = (wanted.offset.unwrap_or(0), wanted.radix);
+    let object = |at: VirtAddr| Entry {
+        object: VirtAddr(at.0.wrapping_sub(wanted.inside)),
+        ..Entry::at(at)
     };
     if !wanted.head && !wanted.embedded {
         // Objects linked to each other. With nothing in between they are list_heads.
@@ -98,10 +97,6 @@ fn walk(
         let links = Links { next: offset, backwards: wanted.backwards, double };
         let Chain { mut nodes, doubts } = chain(memory, start, links, wanted.end, MOST);
         nodes.insert(0, start);
-        let object = |at: VirtAddr| Entry {
-            object: VirtAddr(at.0.wrapping_sub(wanted.inside)),
-            ..Entry::at(at)
-        };
         return Ok(answer(console, nodes.into_iter().map(object).collect(), shown, radix, doubts));
     }
     let head = match (wanted.head, wanted.head_offset) {
@@ -112,6 +107,8 @@ fn walk(
     let end = wanted.end.map(|end| end.plus(offset));
     let Chain { nodes, doubts } = chain(memory, head, links, end, MOST);
     let mut notes = doubts;
+    // From the address of a link to that of the object around it.
+    let entry = |link: VirtAddr| object(VirtAddr(link.0.wrapping_sub(offset)));
     let mut entries: Vec<Entry> = nodes.iter().map(|node| entry(*node)).collect();
     if wanted.embedded && wanted.head_offset.is_none() {
         entries.insert(0, entry(head));

@@ -26,6 +26,7 @@ mod task;
 mod tree;
 mod vtop;
 mod whatis;
+mod words;
 
 use super::CommandError;
 use super::console::{Answer, Call, Console};

@@ -1,5 +1,6 @@
 //! `rd`: memory as it lies.
 
+use super::words::{Words, count};
 use super::{Answer, Call, Command, CommandError, Console};
 use crate::dump::{Fault, PhysAddr, PhysicalMemory, VirtAddr};
 use crate::memory::VirtualMemory;
@@ -21,9 +22,9 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
     let (mut width, mut symbols, mut physical, mut user) = (8_u64, false, false, false);
     let mut end = None;
     let mut rest = Vec::new();
-    let mut words = call.words.iter();
+    let mut words = Words::of(call.words);
     while let Some(word) = words.next() {
-        match word.as_str() {
+        match word {
             "-8" => width = 1,
             "-16" => width = 2,
             "-32" => width = 4,
@@ -31,10 +32,7 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
             "-s" => symbols = true,
             "-p" => physical = true,
             "-u" => user = true,
-            "-e" => {
-                let word = words.next().ok_or_else(|| CommandError::new("-e wants an address"))?;
-                end = Some(console.address(word)?);
-            }
+            "-e" => end = Some(console.address(words.value("an address")?)?),
             option if option.starts_with('-') => return Err(RD.unknown(option)),
             word => rest.push(word),
         }
@@ -42,13 +40,8 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
     let (at, count) = match rest.as_slice() {
         [] => return Err(CommandError::new("rd wants an address")),
         [at] => (console.address(at)?, None),
-        [at, count] => {
-            let bad = || CommandError::new(format!("{count} is no count"));
-            let count = match count.strip_prefix("0x") {
-                Some(hex) => u64::from_str_radix(hex, 16),
-                None => count.parse::<u64>(),
-            };
-            (console.address(at)?, Some(count.map_err(|_| bad())?))
+        [at, words] => {
+            (console.address(at)?, Some(u64::try_from(count(words)?).unwrap_or(u64::MAX)))
         }
         [_, _, word, ..] => return Err(RD.unknown(word)),
     };

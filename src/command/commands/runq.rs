@@ -22,10 +22,8 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
         [.., word] => return Err(RUNQ.unknown(word)),
     };
     let session = console.session;
-    if let Some(missing) =
-        wanted.iter().flatten().find(|number| session.cpus().get(**number).is_none())
-    {
-        return Err(CommandError::at(call.column, format!("no CPU {missing}")));
+    for number in wanted.iter().flatten() {
+        console.cpu(*number)?;
     }
     let asked = |cpu: &&Cpu| wanted.as_ref().map_or(cpu.online, |all| all.contains(&cpu.number));
     let mut answer = Answers::default();

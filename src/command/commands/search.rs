@@ -1,5 +1,6 @@
 //! `search`: where a value lies in memory.
 
+use super::words::Words;
 use super::{Answer, Call, Command, CommandError, Console};
 use crate::dump::{PAGE_SIZE, PhysAddr, VirtAddr};
 use crate::kernel::{Session, Task};
@@ -29,15 +30,12 @@ struct Match {
 
 fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandError> {
     let (mut everywhere, mut mask, mut values) = (false, 0, Vec::new());
-    let mut words = call.words.iter();
+    let mut words = Words::of(call.words);
     while let Some(word) = words.next() {
-        match word.as_str() {
+        match word {
             "-t" => everywhere = false,
             "-k" => everywhere = true,
-            "-m" => {
-                let word = words.next().ok_or_else(|| CommandError::new("-m wants a mask"))?;
-                mask = console.address(word)?.0;
-            }
+            "-m" => mask = console.address(words.value("a mask")?)?.0,
             option if option.starts_with('-') => return Err(SEARCH.unknown(option)),
             word => values.push(console.address(word)?.0),
         }

@@ -1,6 +1,7 @@
 //! `l`, and `dis -s`: source lines.
 
 use super::dis::place;
+use super::words::count;
 use super::{Answer, Call, Command, CommandError, Console};
 use crate::debuginfo::{Position, SourceFile};
 use crate::dump::VirtAddr;
@@ -28,13 +29,7 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
     let named = words.first().and_then(|word| file_and_line(word));
     let (file, line, count, asked) = match named {
         Some((file, line)) => {
-            let count = match words.get(1) {
-                None => None,
-                Some(word) => Some(
-                    word.parse::<usize>()
-                        .map_err(|_| CommandError::new(format!("{word} is no count")))?,
-                ),
-            };
+            let count = words.get(1).map(|word| count(word)).transpose()?;
             if let Some(word) = words.get(2) {
                 return Err(L.unknown(word));
             }

@@ -1,8 +1,9 @@
 //! `struct`, `union` and their short forms: definitions, and what lies at an address.
 
+use super::words::{Words, number};
 use super::{Answer, Call, Command, CommandError, Console, rd};
 use crate::command::select;
-use crate::debuginfo::{Kind, Tag, Type};
+use crate::debuginfo::{Kind, Tag, Type, TypeError};
 use crate::dump::VirtAddr;
 use crate::memory::VirtualMemory;
 use crate::object::{Content, Object, Value};
@@ -81,14 +82,11 @@ fn run(
     let mut wanted = Wanted::default();
     let mut rest: Vec<&str> = Vec::new();
     let whole = select::rejoined(call.words);
-    let mut words = whole.iter();
-    let mut into = None;
+    let mut words = Words::of(&whole);
     while let Some(word) = words.next() {
-        let mut argument =
-            |of: &str| words.next().ok_or_else(|| CommandError::new(format!("{of} wants a value")));
-        match word.as_str() {
-            "-l" => into = Some(argument("-l")?),
-            "-c" => wanted.count = Some(count(argument("-c")?)?),
+        match word {
+            "-l" => wanted.into = offset(console, words.value("an offset")?)?,
+            "-c" => wanted.count = Some(count(words.value("a count")?)?),
             "-" => return Err(command.unknown(word)),
             option if option.starts_with('-') => {
                 for letter in option.chars().skip(1) {
@@ -109,9 +107,6 @@ fn run(
     let Some((what, rest)) = rest.split_first() else {
         return Err(CommandError::new(format!("{} wants a type", command.name)));
     };
-    if let Some(into) = into {
-        wanted.into = offset(console, into)?;
-    }
     let (name, members) = match what.split_once('.') {
         Some((name, members)) => (name, members.split(',').collect()),
         None => (*what, Vec::new()),
@@ -145,22 +140,20 @@ fn count(word: &str) -> Result<i64, CommandError> {
     Some(count).filter(|count| count.abs() <= MAX_COUNT).ok_or_else(bad)
 }
 
+/// The struct, union or typedef of that name.
+pub(super) fn with_members<'s>(console: &Console<'s>, name: &str) -> Result<Type<'s>, TypeError> {
+    let types = console.session.types();
+    let mut found = [Tag::Union, Tag::Typedef].iter().map(|tag| types.find(*tag, name));
+    types.find(Tag::Struct, name).or_else(|missing| found.find_map(Result::ok).ok_or(missing))
+}
+
 /// An offset as a number of bytes or as `TYPE.MEMBER`.
 pub(super) fn offset(console: &Console<'_>, word: &str) -> Result<u64, CommandError> {
     if let Some((ty, member)) = word.split_once('.') {
-        let types = console.session.types();
-        let found = [Tag::Struct, Tag::Union, Tag::Typedef]
-            .iter()
-            .find_map(|tag| types.find(*tag, ty).ok())
-            .map_or_else(|| types.structure(ty), Ok)?;
-        return Ok(found.offset_of(member)?);
+        return Ok(with_members(console, ty)?.offset_of(member)?);
     }
-    let number = match word.strip_prefix("0x") {
-        Some(hex) => u64::from_str_radix(hex, 16),
-        None => word.parse(),
-    };
-    number
-        .map_err(|_| CommandError::new(format!("{word} is no number of bytes and no TYPE.MEMBER")))
+    let bad = || CommandError::new(format!("{word} is no number of bytes and no TYPE.MEMBER"));
+    number(word).ok_or_else(bad)
 }
 
 /// Where to look: one address, or a per-CPU variable's (or pointer's) copies, with their CPUs.
@@ -176,9 +169,7 @@ fn places(
     let base = console.place(base, column)?;
     let mut places = Vec::new();
     for number in console.cpus(cpus)? {
-        let cpu = console.session.cpus().get(number);
-        let cpu = cpu.ok_or_else(|| CommandError::new(format!("no CPU {number}")))?;
-        places.push((Some(number), cpu.per_cpu(base)));
+        places.push((Some(number), console.cpu(number)?.per_cpu(base)));
     }
     Ok(places)
 }

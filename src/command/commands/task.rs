@@ -1,6 +1,7 @@
 //! `task`: what the kernel writes down of a task.
 
 use super::structure::{some, whole};
+use super::words::Words;
 use super::{Answer, Call, Command, CommandError, Console};
 use crate::command::select;
 use crate::kernel::Task;
@@ -16,14 +17,14 @@ pub(super) const TASK: Command = Command {
 };
 
 fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandError> {
-    let mut words = call.words.iter();
+    let mut words = Words::of(call.words);
     let mut chosen: Option<Vec<&Task>> = None;
     let mut members: Vec<&str> = Vec::new();
     let mut radix = Radix::Decimal;
     while let Some(word) = words.next() {
-        match word.as_str() {
+        match word {
             "-R" => {
-                let list = words.next().ok_or_else(|| CommandError::new("-R wants members"))?;
+                let list = words.value("members")?;
                 members.extend(list.split(',').filter(|member| !member.is_empty()));
             }
             "-x" => radix = Radix::Hex,

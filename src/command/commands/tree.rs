@@ -1,6 +1,7 @@
 //! `tree`: red-black trees, xarrays and radix trees, maple trees.
 
 use super::entries::{Entry, Shown, answer};
+use super::words::Words;
 use super::{Answer, Call, Command, CommandError, Console, structure};
 use crate::command::select;
 use crate::dump::VirtAddr;
@@ -27,15 +28,13 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
     let mut shown = Vec::new();
     let mut rest: Vec<&str> = Vec::new();
     let whole = select::rejoined(call.words);
-    let mut words = whole.iter();
+    let mut words = Words::of(&whole);
     while let Some(word) = words.next() {
-        let mut argument =
-            || words.next().ok_or_else(|| CommandError::new(format!("{word} wants a value")));
-        match word.as_str() {
-            "-t" => kind = argument()?,
-            "-o" => offset = structure::offset(console, argument()?)?,
-            "-r" => root_offset = structure::offset(console, argument()?)?,
-            "-s" | "-S" => shown.push(Shown::parse(console, argument()?)?),
+        match word {
+            "-t" => kind = words.value("a kind of tree")?,
+            "-o" => offset = structure::offset(console, words.value("an offset")?)?,
+            "-r" => root_offset = structure::offset(console, words.value("an offset")?)?,
+            "-s" | "-S" => shown.push(Shown::parse(console, words.value("a type")?)?),
             "-p" => indices = true,
             // They come in order anyway.
             "-l" => {}
