@@ -179,7 +179,7 @@ pub(crate) fn help_lines(filter: &str) -> Vec<(String, String)> {
     let matcher = SkimMatcherV2::default().ignore_case();
     let mut lines = Vec::new();
     for (when, bindings) in keymap::sections() {
-        let fits = |binding: &&&keymap::Binding| {
+        let fits = |binding: &&keymap::Binding| {
             filter.is_empty()
                 || binding.all_keys() == filter
                 || matcher.fuzzy_match(binding.doc, filter).is_some()
