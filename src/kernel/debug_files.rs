@@ -266,14 +266,23 @@ impl DebugFiles {
         fields.clone()
     }
 
+    /// Where the sections of a module were loaded, as far as the kernel tells.
+    fn sections(self: &Arc<DebugFiles>, module: &ModuleFile) -> Vec<(String, VirtAddr)> {
+        let fields = self.section_fields();
+        fields.and_then(|fields| fields.read(&*self.memory, module.at)).unwrap_or_default()
+    }
+
+    /// The build id of a module, in hex.
+    pub(super) fn module_build_id(self: &Arc<DebugFiles>, number: usize) -> Option<String> {
+        loaded_build_id(&*self.memory, &self.sections(self.module(number).ok()?))
+    }
+
     fn find_module(self: &Arc<DebugFiles>, module: &ModuleFile) -> Known<Found> {
         let places = self.places()?;
         let listed = || ModuleFiles::list(places, &self.identity(), &self.module_files);
         let files = self.listed.get_or_init(listed);
-        let sections =
-            self.section_fields().and_then(|fields| fields.read(&*self.memory, module.at));
         // Without them the file still has types.
-        let sections = sections.unwrap_or_default();
+        let sections = self.sections(module);
         let build_id = loaded_build_id(&*self.memory, &sections);
         let name = &*module.name;
         let wanted = ModuleIdentity { name, build_id: build_id.as_deref(), sections: &sections };

@@ -45,6 +45,7 @@ pub use progress::Progress;
 pub use queue::{Queued, queued, queues};
 pub use session::{OpenError, Options, Session};
 pub use state::State;
+pub(crate) use system::ticks;
 pub use system::{System, taint_letters};
 pub use task::Task;
 pub use task_context::TaskContext;

@@ -226,6 +226,14 @@ impl Session {
         self.files.module_file(number)
     }
 
+    /// The build id of a loaded module, in hex, by its number in [`Session::modules`]: what its debug
+    /// file is looked for by.
+    #[must_use]
+    pub fn module_build_id(&self, number: usize) -> Option<String> {
+        self.sources();
+        self.files.module_build_id(number)
+    }
+
     /// The modules that are loaded.
     #[must_use]
     pub fn modules(&self) -> &[Module] {

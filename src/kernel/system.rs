@@ -114,11 +114,16 @@ fn jiffy(kernel: Kernel<'_>) -> Known<u64> {
         .ok_or_else(|| Unknown::because("the length of a jiffy is not known"))
 }
 
-fn uptime(kernel: Kernel<'_>) -> Known<Duration> {
+/// The last value of `jiffies`, and how many there are in a second.
+pub(crate) fn ticks(kernel: Kernel<'_>) -> Known<(u64, u64)> {
     let jiffies = kernel.memory.read_u64(kernel.symbol("jiffies_64")?)?;
     let nanos = jiffy(kernel)?;
     // HZ is whole, a jiffy is not always.
-    let hz = 1_000_000_000_u64.saturating_add(nanos / 2) / nanos;
+    Ok((jiffies, 1_000_000_000_u64.saturating_add(nanos / 2) / nanos))
+}
+
+fn uptime(kernel: Kernel<'_>) -> Known<Duration> {
+    let (jiffies, hz) = ticks(kernel)?;
     let start = (1_u64 << 32).saturating_sub(EARLY * hz);
     let up = jiffies.wrapping_sub(start);
     Ok(Duration::from_secs(up / hz) + Duration::from_millis(up % hz * 1000 / hz))

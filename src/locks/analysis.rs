@@ -12,11 +12,14 @@ use super::undecided::Cpus;
 use super::waiting::{self, Found, Untied};
 use super::{
     Blocked, Confidence, Holder, Lock, LockGraph, LockKind, Mode, Root, TaskRef, Waiter, chain,
-    doing, elimination, evidence, pi, statics, undecided, verdict,
+    doing, elimination, evidence, pi, statics, undecided, verdict, wanted,
 };
 use crate::dump::VirtAddr;
 use crate::kernel::{Progress, Session, Task};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// So many tasks are named in a note.
+const NAMED: usize = 3;
 
 /// Finds every lock that somebody waits for, who holds it, and what follows.
 #[must_use]
@@ -77,9 +80,11 @@ pub fn analyse_watched(session: &Session, progress: &Progress) -> Option<LockGra
         })
         .collect();
     graph.others = others(&scene, &graph.locks, &waits.untied);
-    note_unheld(&mut graph);
+    note_untied(&scene, &waits.untied, &mut graph);
+    note_unheld(session, &mut graph);
     let asleep = scene.tasks.iter().filter(|task| scene.uninterruptible(task)).count();
-    graph.verdict = verdict::of(&graph, asleep, &complaints);
+    let waits_in = |lock: &Lock| doing::waits_in(&scene, lock.waiters.first()?.task.at);
+    graph.verdict = verdict::of(&graph, asleep, &complaints, &waits_in);
     let cpu_of = |at| scene.task_at(at).filter(|task| task.active)?.cpu.clone().ok();
     if let Some(told) = chain::told(&graph, &complaints, cpu_of) {
         graph.verdict = format!("{told} {}", graph.verdict);
@@ -369,8 +374,30 @@ fn others(scene: &Scene<'_>, locks: &[Lock], untied: &[Untied]) -> Vec<Blocked> 
     others
 }
 
+/// Says of which tasks the lock is not known that they wait for, and what may tell.
+fn note_untied(scene: &Scene<'_>, untied: &[Untied], graph: &mut LockGraph) {
+    let mut by_files: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
+    for untied in untied {
+        let Some(task) = scene.tasks.get(untied.task) else { continue };
+        by_files.entry(wanted::of_stack(scene, untied.task)).or_default().push(task.label());
+    }
+    for (files, tasks) in by_files {
+        let more = tasks.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(", {more} more") } else { String::new() };
+        let tasks: Vec<String> = tasks.into_iter().take(NAMED).collect();
+        let wanted = match files.as_slice() {
+            [] => "nothing else in a dump would tell".to_owned(),
+            files => format!("to decide it: {}", files.join(", or ")),
+        };
+        graph.notes.push(format!(
+            "which lock it is that is waited for by {}{more} is not known; {wanted}",
+            tasks.join(", ")
+        ));
+    }
+}
+
 /// Says of which locks the holder is not known, and what would tell.
-fn note_unheld(graph: &mut LockGraph) {
+fn note_unheld(session: &Session, graph: &mut LockGraph) {
     let mut notes = Vec::new();
     for lock in &graph.locks {
         let Some(undecided) = &lock.undecided else { continue };
@@ -390,12 +417,34 @@ fn note_unheld(graph: &mut LockGraph) {
             wanted if wanted.is_empty() => "nothing in a dump would tell".to_owned(),
             wanted => format!("to decide it: {wanted}"),
         };
-        notes.push(format!("{}{place}: holder unknown: {keeps}; {wanted}", lock.name));
+        let unknown = match lock.holders.is_empty() {
+            true => "holder unknown",
+            false => "holder not known for sure",
+        };
+        notes.push(format!("{}{place}: {unknown}: {keeps}; {wanted}", lock.name));
     }
-    let idle = graph.locks.iter().filter(|lock| lock.is_idle()).count();
-    if idle > 0 {
-        let futexes = if idle == 1 { "1 futex".to_owned() } else { format!("{idle} futexes") };
-        notes.push(format!("holder of {futexes} unknown: only user space knows its owner"));
+    // Whoever knows the word of a futex has it in the lock's state.
+    let is_read = |lock: &&Lock| lock.state.iter().any(|(name, _)| *name == "word");
+    let idle = graph.locks.iter().filter(|lock| lock.is_idle());
+    let (read, unread): (Vec<&Lock>, Vec<&Lock>) = idle.partition(is_read);
+    let futexes = |locks: &[&Lock]| match locks {
+        [lock] => lock.name.clone(),
+        locks => format!("{} futexes", locks.len()),
+    };
+    if !unread.is_empty() {
+        let shared = unread.iter().any(|lock| lock.name.contains("shared"));
+        let wanted = wanted::user_pages(session.dump().info().dump_level, shared);
+        notes.push(format!(
+            "{}: holder unknown: only user space knows its owner; to decide it: {wanted}",
+            futexes(&unread)
+        ));
+    }
+    if !read.is_empty() {
+        notes.push(format!(
+            "{}: holder unknown, if there is one: the word in user memory names no thread; nothing \
+             else in a dump would tell",
+            futexes(&read)
+        ));
     }
     graph.notes.extend(notes);
 }

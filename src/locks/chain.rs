@@ -59,7 +59,7 @@ fn from(
         let holder = lock.holders.iter().find(|holder| holder.confidence != Confidence::Possible);
         let Some(holder) = holder else {
             if lock.kind.is_condition() {
-                sentence += nobody_brings_about(lock.kind);
+                sentence += &format!(", {}", nobody_brings_about(lock.kind));
                 break;
             }
             sentence += ", whose holder is not known";
@@ -75,10 +75,10 @@ fn from(
             Mode::Write => " for writing",
             Mode::Excl | Mode::None => "",
         };
-        let likely = if holder.confidence == Confidence::Likely { ", likely" } else { "" };
+        let likely = if holder.confidence == Confidence::Likely { "likely " } else { "" };
         let cpu = cpu_of(holder.task.at).map_or_else(String::new, |cpu| format!(" on CPU {cpu}"));
         let (comm, pid) = (&holder.task.comm, holder.task.pid);
-        sentence += &format!(", held{mode}{likely} by {comm}[{pid}]{cpu}");
+        sentence += &format!(", {likely}held{mode} by {comm}[{pid}]{cpu}");
         next = waits.get(&holder.task.at).copied();
         if next.is_some() {
             sentence += ", which";
@@ -90,8 +90,8 @@ fn from(
 /// What a condition lacks that tasks wait for.
 pub(super) fn nobody_brings_about(kind: LockKind) -> &'static str {
     match kind {
-        LockKind::Completion => ", which nobody has completed",
-        _ => ", which nobody has woken up",
+        LockKind::Completion => "which nobody has completed",
+        _ => "which nobody has woken up",
     }
 }
 

@@ -3,7 +3,7 @@
 use super::complaints::{Complaints, Whom};
 use super::graph::Edges;
 use super::scene::Scene;
-use super::{Lock, api, chain};
+use super::{Lock, api, asleep, chain};
 use crate::dump::VirtAddr;
 use crate::kernel::State;
 use crate::unwind::{Frame, FrameKind};
@@ -24,6 +24,23 @@ const SCHEDULER: [&str; 14] = [
     "schedule_hrtimeout_range_clock",
     "io_schedule",
     "io_schedule_timeout",
+];
+
+/// What the names of functions begin with that wait for whatever their caller asked for.
+const WAITING: [&str; 13] = [
+    "wait_for_completion",
+    "wait_for_common",
+    "__wait_for_common",
+    "do_wait_for_common",
+    "wait_on_bit",
+    "__wait_on_bit",
+    "out_of_line_wait_on_bit",
+    "bit_wait",
+    "wait_woken",
+    "do_wait_intr",
+    "rcuwait_wait",
+    "wait_on_page_bit",
+    "folio_wait_bit",
 ];
 
 /// What the task at `at` is doing: running where, waiting for what, sleeping in what.
@@ -53,7 +70,11 @@ pub(super) fn alone(scene: &Scene<'_>, locks: &[Lock], edges: &Edges, at: VirtAd
         let waiter = lock.waiters.iter().find(|waiter| waiter.task.at == at);
         let verb = waiter.map_or("waits for", chain::verb);
         let more = match waiter {
-            _ if lock.kind.is_condition() => chain::nobody_brings_about(lock.kind).to_owned(),
+            _ if lock.kind.is_condition() => {
+                let functions = waits_in(scene, at).map(|names| format!(" in {names}"));
+                let brought = chain::nobody_brings_about(lock.kind);
+                format!("{}, {brought}", functions.unwrap_or_default())
+            }
             Some(waiter) => chain::place(lock, waiter),
             None => String::new(),
         };
@@ -98,6 +119,21 @@ pub(super) fn is_interrupted(scene: &Scene<'_>, index: usize) -> bool {
     frames.iter().skip(outermost + 1).any(|frame| matches!(frame.kind, FrameKind::Irq))
 }
 
+/// In which functions a task waits for a condition: those that called the kernel's own to wait.
+pub(super) fn waits_in(scene: &Scene<'_>, at: VirtAddr) -> Option<String> {
+    callers(&scene.functions(scene.index_of(at)?))
+}
+
+/// The functions above those that only wait.
+fn callers(functions: &[&str]) -> Option<String> {
+    let waits = |name: &&str| {
+        SCHEDULER.contains(name)
+            || WAITING.iter().any(|prefix| api::base_name(name).starts_with(prefix))
+    };
+    let own: Vec<&str> = functions.iter().copied().skip_while(waits).collect();
+    (!own.is_empty()).then(|| calls(&own, 3))
+}
+
 /// Where a task sleeps: the functions above the scheduler's own.
 pub(super) fn sleeping_in(scene: &Scene<'_>, index: usize) -> String {
     let functions = scene.functions(index);
@@ -117,7 +153,14 @@ pub(super) fn sleeping_in(scene: &Scene<'_>, index: usize) -> String {
     // Everybody who waits for a device says so to the accounting of I/O.
     let io = functions.iter().any(|name| name.starts_with("io_schedule"));
     let state = if io { format!("{state} on I/O") } else { state.to_owned() };
-    format!("{state} in {}", calls(&asleep, 3))
+    let mut told = format!("{state} in {}", calls(&asleep, 3));
+    if let Some(what) = io.then(|| asleep::io(scene, index)).flatten() {
+        told.push_str(&format!(", with {what} in its frames"));
+    }
+    if let Some(until) = asleep::until(scene, index) {
+        told.push_str(&format!(", {until}"));
+    }
+    told
 }
 
 /// `a ← b ← c`: the innermost functions, names only.

@@ -7,6 +7,7 @@
 mod analysis;
 mod api;
 mod asked;
+mod asleep;
 mod calls;
 mod chain;
 mod clock;
@@ -35,6 +36,7 @@ mod undecided;
 mod verdict;
 mod wait_queue;
 mod waiting;
+mod wanted;
 mod whole;
 mod why;
 

@@ -7,7 +7,7 @@
 
 use super::graph::Edges;
 use super::scene::Scene;
-use super::{Confidence, Lock, LockKind, TaskRef, doing};
+use super::{Confidence, Lock, LockKind, TaskRef, doing, wanted};
 use crate::dump::VirtAddr;
 use crate::kernel::{State, Task};
 use crate::unwind::End;
@@ -46,8 +46,8 @@ const RUNNABLE: &str = "runnable but not on a CPU";
 const BLOCKED: &str = "in uninterruptible sleep";
 const SLEEPING: &str = "asleep otherwise";
 const EXITED: &str = "exited";
-/// The three in between, of a lock whose holder cannot be switched off.
-const OFF_CPU: &str = "runnable, blocked or asleep";
+/// Where whoever holds a spinlock can only be by a mistake.
+const OFF_CPU: [&str; 3] = [RUNNABLE, BLOCKED, SLEEPING];
 
 /// What elimination found out about the CPUs.
 pub(super) struct Cpus {
@@ -74,7 +74,7 @@ pub(super) fn of(
         |place| candidates(scene, lock, place, |at| doing::alone(scene, locks, edges, at));
     Some(match cpus {
         Some(cpus) => Undecided {
-            cases: of_spinning(scene, candidates(RUNNING), cpus),
+            cases: of_spinning(scene, candidates, cpus),
             wanted: wanted_of_spinning(scene, lock),
         },
         None => {
@@ -112,35 +112,64 @@ fn candidates(
     Case { place, tasks, says: says.join("; ") }
 }
 
-fn of_spinning(scene: &Scene<'_>, mut running: Case, cpus: &Cpus) -> Vec<Case> {
+/// What the kernel says of a task that is switched off while it holds a spinlock.
+const ATOMIC: &str = "BUG: scheduling while atomic";
+/// What it says of one that exits with one.
+const EXITED_WITH: &str = "exited with preempt_count";
+
+fn of_spinning(
+    scene: &Scene<'_>,
+    candidates: impl Fn(&'static str) -> Case,
+    cpus: &Cpus,
+) -> Vec<Case> {
+    let mut running = candidates(RUNNING);
     if running.tasks.is_empty() {
         running.says = "nobody that can".to_owned();
     }
     if !cpus.struck.is_empty() {
         running.says = format!("{}; {}", running.says, cpus.struck);
     }
-    let off = scene.tasks.iter().filter(|task| !task.active).count();
-    let off_cpu = format!(
-        "unlikely: whoever holds a spinlock is not switched off, and no stack of the {off} tasks \
-         off the CPUs shows that it took this one"
-    );
-    let exit = || {
-        let mut records = scene.session.log().records.iter();
-        records.find(|record| record.text.contains("exited with preempt_count"))
+    let said = |what: &str| {
+        let record = scene.session.log().records.iter().find(|it| it.text.contains(what))?;
+        Some(record.text.trim())
     };
-    let exited = match exit() {
-        Some(record) => format!("perhaps, for the log says: {}", record.text.trim()),
+    let mut cases = vec![running];
+    for place in OFF_CPU {
+        let found = candidates(place);
+        let there = scene.tasks.iter().filter(|task| place_of(task) == place).count();
+        let atomic = said(ATOMIC).filter(|_| place != RUNNABLE);
+        let says = off_cpu(place, &found, there, atomic, cpus.counts);
+        cases.push(Case { says, ..found });
+    }
+    let says = match said(EXITED_WITH) {
+        Some(record) => format!("perhaps, for the log says: {record}"),
         None if cpus.counts => {
             "unlikely: the log has no word of a task that exited with preempt_count".to_owned()
         }
         None => "not excluded: this kernel does not notice a task that exits with one".to_owned(),
     };
-    let none = Vec::new;
-    vec![
-        running,
-        Case { place: OFF_CPU, tasks: none(), says: off_cpu },
-        Case { place: EXITED, tasks: none(), says: exited },
-    ]
+    cases.push(Case { place: EXITED, tasks: Vec::new(), says });
+    cases
+}
+
+/// What speaks for and against the holder of a spinlock being off the CPUs, where `there` tasks are.
+fn off_cpu(place: &str, found: &Case, there: usize, atomic: Option<&str>, counts: bool) -> String {
+    let who = match (found.says.as_str(), there) {
+        (_, 0) => return "no: no task is there".to_owned(),
+        ("", 1) => "the stack of the 1 task there does not show that it took it".to_owned(),
+        ("", there) => format!("no stack of the {there} tasks there shows that it took it"),
+        (says, _) => says.to_owned(),
+    };
+    match atomic {
+        Some(record) => format!("{who}; not excluded, for the log says: {record}"),
+        None if place == RUNNABLE => {
+            format!("unlikely: {who}, and whoever holds a spinlock is not switched off")
+        }
+        None if counts => format!(
+            "unlikely: {who}, and the log has no word of a task that slept with a spinlock ({ATOMIC})"
+        ),
+        None => format!("unlikely, though this kernel does not notice it: {who}"),
+    }
 }
 
 fn of_sleeping(
@@ -183,8 +212,9 @@ fn wanted_of_spinning(scene: &Scene<'_>, lock: &Lock) -> Vec<String> {
         let cpu = scene.session.cpus().iter().find(|cpu| cpu.number == number);
         if cpu.is_some_and(|cpu| cpu.registers.is_err()) {
             wanted.push(format!("the registers of CPU {number}, which are not in the dump"));
-        } else if let Some(End::Cut(why)) = scene.traces.get(index).map(|trace| &trace.end) {
+        } else if let Some((_, why)) = cut(scene, index) {
             wanted.push(format!("the rest of the stack on CPU {number} ({why})"));
+            wanted.extend(unwinding(scene, index));
         }
     }
     wanted.push("a kernel with CONFIG_DEBUG_SPINLOCK, which records the owner".to_owned());
@@ -193,17 +223,16 @@ fn wanted_of_spinning(scene: &Scene<'_>, lock: &Lock) -> Vec<String> {
 
 fn wanted(scene: &Scene<'_>, lock: &Lock) -> Vec<String> {
     let mut wanted = Vec::new();
-    let mut cut =
-        scene.traces.iter().zip(scene.tasks).filter_map(|(trace, task)| match &trace.end {
-            End::Cut(why) if !task.active => Some((task, why)),
-            _ => None,
-        });
-    if let Some((task, why)) = cut.next() {
+    let asleep = |index: &usize| scene.tasks.get(*index).is_some_and(|task| !task.active);
+    let mut cut = (0..scene.traces.len()).filter(asleep).filter_map(|index| cut(scene, index));
+    if let Some((index, why)) = cut.next() {
         let more = match cut.count() {
             0 => String::new(),
             n => format!(" and of {n} more tasks"),
         };
-        wanted.push(format!("the rest of the stack of {} ({why}){more}", task.label()));
+        let task = scene.tasks.get(index).map(Task::label).unwrap_or_default();
+        wanted.push(format!("the rest of the stack of {task} ({why}){more}"));
+        wanted.extend(unwinding(scene, index));
     }
     let last_holder = lock.state.iter().any(|(name, _)| *name == "last_holder");
     if lock.kind == LockKind::Semaphore && !last_holder {
@@ -215,4 +244,53 @@ fn wanted(scene: &Scene<'_>, lock: &Lock) -> Vec<String> {
         wanted.push("a kernel with CONFIG_LOCKDEP, which records what each task holds".to_owned());
     }
     wanted
+}
+
+/// Why the backtrace of a task ends early, if it does.
+fn cut<'s>(scene: &'s Scene<'_>, index: usize) -> Option<(usize, &'s str)> {
+    match &scene.traces.get(index)?.end {
+        End::Cut(why) => Some((index, why)),
+        _ => None,
+    }
+}
+
+/// The file that tells how to go on from the last frame of a backtrace, where it is not at hand.
+fn unwinding(scene: &Scene<'_>, index: usize) -> Option<String> {
+    let at = scene.traces.get(index)?.frames.last()?.lookup_pc();
+    wanted::debug_file(scene.session, at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(place: &'static str, says: &str, there: usize, atomic: Option<&str>) -> String {
+        let found = Case { place, tasks: Vec::new(), says: says.to_owned() };
+        off_cpu(place, &found, there, atomic, true)
+    }
+
+    #[test]
+    fn a_spinlocks_holder_is_off_the_cpus_only_by_a_mistake_that_the_log_tells() {
+        assert_eq!(told(BLOCKED, "", 0, None), "no: no task is there");
+        assert_eq!(
+            told(RUNNABLE, "", 3, None),
+            "unlikely: no stack of the 3 tasks there shows that it took it, and whoever holds a \
+             spinlock is not switched off"
+        );
+        let slept = told(BLOCKED, "", 1, None);
+        assert!(slept.starts_with("unlikely: the stack of the 1 task there does not"), "{slept}");
+        assert!(slept.contains("the log has no word of a task that slept"), "{slept}");
+        let atomic = Some("BUG: scheduling while atomic: a/7");
+        assert_eq!(
+            told(SLEEPING, "a[7], which sleeps", 9, atomic),
+            "a[7], which sleeps; not excluded, for the log says: BUG: scheduling while atomic: a/7"
+        );
+    }
+
+    #[test]
+    fn a_kernel_that_does_not_count_preemptions_has_not_noticed_who_slept_with_a_spinlock() {
+        let found = Case { place: BLOCKED, tasks: Vec::new(), says: String::new() };
+        let told = off_cpu(BLOCKED, &found, 2, None, false);
+        assert!(told.starts_with("unlikely, though this kernel does not notice it: "), "{told}");
+    }
 }

@@ -15,15 +15,21 @@ const SPELLED_OUT: usize = 3;
 /// Of a longer deadlock the middle is only counted.
 const STEPS: usize = 12;
 
-/// The whole graph in a few sentences. `asleep` is the number of tasks in uninterruptible sleep.
-pub(super) fn of(graph: &LockGraph, asleep: usize, complaints: &Complaints) -> String {
+/// The whole graph in a few sentences. `asleep` is the number of tasks in uninterruptible sleep;
+/// `waits_in` gives the functions in which the first in line waits for a lock.
+pub(super) fn of(
+    graph: &LockGraph,
+    asleep: usize,
+    complaints: &Complaints,
+    waits_in: &dyn Fn(&Lock) -> Option<String>,
+) -> String {
     let tasks = || graph.locks.iter().flat_map(|lock| &lock.waiters).map(|waiter| &waiter.task);
     let roots = graph.roots.iter().map(|root| &root.task);
     let others = graph.others.iter().map(|other| &other.task);
     let known: Vec<&TaskRef> = tasks().chain(roots).chain(others).collect();
     let label = |pid| known.iter().find(|task| task.pid == pid).map(|task| named(task));
     let said = complaints.in_words(label);
-    let found = causes(graph, asleep);
+    let found = causes(graph, asleep, waits_in);
     if said.is_empty() { found } else { format!("{found} {said}") }
 }
 
@@ -33,10 +39,10 @@ struct Cause {
     blocks: usize,
     sentence: String,
     /// Whether it is known who has to go on, so that those behind it merely queue.
-    convoy: bool,
+    known: bool,
 }
 
-fn causes(graph: &LockGraph, asleep: usize) -> String {
+fn causes(graph: &LockGraph, asleep: usize, waits_in: &dyn Fn(&Lock) -> Option<String>) -> String {
     let blocked: HashSet<_> =
         busy(graph).flat_map(|lock| &lock.waiters).map(|waiter| waiter.task.at).collect();
     if blocked.is_empty() {
@@ -48,20 +54,26 @@ fn causes(graph: &LockGraph, asleep: usize) -> String {
             ),
         };
     }
-    let view = View::of(graph);
+    let view = View::of(graph, waits_in);
     let mut sentences = Vec::new();
     let mut deadlocks: Vec<_> = graph.cycles.iter().map(|cycle| deadlock(&view, cycle)).collect();
     deadlocks.sort_by_key(|cause| std::cmp::Reverse(cause.blocks));
     sentences.extend(spelled(&deadlocks, "deadlock", "deadlocks"));
     let causes = others(&view);
+    // Where a chain ends at what is not known, it may be closed there.
+    let known = causes.iter().all(|cause| cause.known);
     let lead = match causes.first() {
-        Some(_) if !deadlocks.is_empty() => "Besides, without a deadlock: ",
-        Some(first) if first.convoy && first.blocks > 1 => "No deadlock but a convoy: ",
-        _ => "No deadlock: ",
+        Some(_) if !deadlocks.is_empty() => "Besides: ".to_owned(),
+        first => {
+            let convoy = first.is_some_and(|first| first.known && first.blocks > 1);
+            let found = if known { "" } else { " found" };
+            let but = if convoy { " but a convoy" } else { "" };
+            format!("No deadlock{found}{but}: ")
+        }
     };
     let mut told = spelled(&causes, "cause", "causes");
     if let Some(first) = told.first_mut() {
-        first.insert_str(0, lead);
+        first.insert_str(0, &lead);
     }
     sentences.extend(told);
     let locks = busy(graph).count();
@@ -106,16 +118,17 @@ fn others(view: &View<'_>) -> Vec<Cause> {
     for root in graph.roots.iter().filter(|root| !behind.contains(&root.task.at)) {
         let Some((lock, _)) = view.holds(root) else {
             let sentence = format!("{} {}.", named(&root.task), root.doing);
-            causes.push(Cause { blocks: root.blocks, sentence, convoy: true });
+            let known = !view.waiting.contains(&root.task.at);
+            causes.push(Cause { blocks: root.blocks, sentence, known });
             continue;
         };
         if let Some(roots) = together.remove(&lock.at) {
             causes.push(blocker(view, lock, &roots));
         }
     }
-    let unknown = |lock: &Lock, sentence| Cause { blocks: lock.blocks, sentence, convoy: false };
-    causes.extend(ends.iter().map(|(lock, roots)| unknown(lock, common_end(lock, roots))));
-    causes.extend(unheld(graph).map(|lock| unknown(lock, nobody(lock))));
+    let unknown = |lock: &Lock, sentence| Cause { blocks: lock.blocks, sentence, known: false };
+    causes.extend(ends.iter().map(|(lock, roots)| unknown(lock, common_end(view, lock, roots))));
+    causes.extend(unheld(graph).map(|lock| unknown(lock, format!("{}.", nobody(view, lock)))));
     causes.sort_by_key(|cause| std::cmp::Reverse(cause.blocks));
     causes
 }
@@ -126,10 +139,14 @@ struct View<'g> {
     locks: HashMap<VirtAddr, &'g Lock>,
     /// Of each task the locks that it holds, certainly or likely, and somebody waits for.
     held: HashMap<VirtAddr, Vec<(&'g Lock, &'g Holder)>>,
+    /// The tasks that wait for something.
+    waiting: HashSet<VirtAddr>,
+    /// In which functions the first in line waits for a lock.
+    waits_in: &'g dyn Fn(&Lock) -> Option<String>,
 }
 
 impl<'g> View<'g> {
-    fn of(graph: &'g LockGraph) -> View<'g> {
+    fn of(graph: &'g LockGraph, waits_in: &'g dyn Fn(&Lock) -> Option<String>) -> View<'g> {
         let locks = graph.locks.iter().map(|lock| (lock.at, lock)).collect();
         let mut held: HashMap<VirtAddr, Vec<(&Lock, &Holder)>> = HashMap::new();
         for lock in graph.locks.iter().filter(|lock| !lock.waiters.is_empty()) {
@@ -139,7 +156,9 @@ impl<'g> View<'g> {
                 }
             }
         }
-        View { graph, locks, held }
+        let waiting = graph.locks.iter().flat_map(|lock| &lock.waiters);
+        let waiting = waiting.map(|waiter| waiter.task.at).collect();
+        View { graph, locks, held, waiting, waits_in }
     }
 
     /// The locks that a task holds and somebody waits for.
@@ -220,7 +239,7 @@ fn deadlock(view: &View<'_>, cycle: &Cycle) -> Cause {
             format!("Deadlock of {tasks} tasks: {first} {}{behind}.", steps.join(", which "))
         }
     };
-    Cause { blocks, sentence, convoy: false }
+    Cause { blocks, sentence, known: true }
 }
 
 fn waiter_of<'a>(lock: &'a Lock, task: &TaskRef) -> Option<&'a Waiter> {
@@ -233,8 +252,8 @@ fn held(holder: &Holder) -> String {
         Mode::Write => " for writing",
         Mode::Excl | Mode::None => "",
     };
-    let likely = if holder.confidence == Confidence::Likely { ", likely" } else { "" };
-    format!("held{mode}{likely} by")
+    let likely = if holder.confidence == Confidence::Likely { "likely " } else { "" };
+    format!("{likely}held{mode} by")
 }
 
 /// A lock that root blockers hold: who waits for it, what they do, and who of those who wait for it
@@ -252,10 +271,7 @@ fn blocker(view: &View<'_>, lock: &Lock, roots: &[(&Root, &Holder)]) -> Cause {
     }
     held = format!("{held} {}", who.join(", and by "));
     let mut sentence = match busiest(view, lock) {
-        None => {
-            let waits = count(lock.waiters.len(), "task waits", "tasks wait");
-            format!("{waits} for {}, {held}", lock.name)
-        }
+        None => format!("{} {}, {held}", want(lock), lock.name),
         Some((waiter, next)) => format!(
             "{} behind {}, {held}: {} {} it and holds {}, for which {}",
             count(lock.blocks, "task waits", "tasks wait"),
@@ -268,23 +284,28 @@ fn blocker(view: &View<'_>, lock: &Lock, roots: &[(&Root, &Holder)]) -> Cause {
     };
     if let [(root, _)] = roots {
         let also = view.held_by(root.task.at).filter(|(other, _)| other.at != lock.at);
-        let also: Vec<&str> = also.map(|(other, _)| other.name.as_str()).collect();
+        let also: Vec<String> = also
+            .map(|(other, _)| {
+                let waits = count(other.waiters.len(), "waits", "wait");
+                format!("{}, for which {waits}", other.name)
+            })
+            .collect();
         if !also.is_empty() {
             sentence += &format!("; it also holds {}", listed(&also));
         }
     }
     sentence.push('.');
-    Cause { blocks, sentence, convoy: true }
+    let known = !roots.iter().any(|(root, _)| view.waiting.contains(&root.task.at));
+    Cause { blocks, sentence, known }
 }
 
 /// The first few of these names, and how many more there are.
-fn listed(names: &[&str]) -> String {
-    let mut few: Vec<String> =
-        names.iter().take(SPELLED_OUT).map(|name| (*name).to_owned()).collect();
+fn listed(names: &[String]) -> String {
+    let mut few: Vec<String> = names.iter().take(SPELLED_OUT).cloned().collect();
     if names.len() > SPELLED_OUT {
         few.push(format!("{} more", names.len() - SPELLED_OUT));
     }
-    few.join(", ")
+    few.join("; and ")
 }
 
 /// Of those who wait for a lock the one that holds up the most, and by which lock.
@@ -316,17 +337,30 @@ fn common_ends(graph: &LockGraph) -> Vec<(&Lock, Vec<&Root>)> {
     ends.filter(|(_, roots)| roots.len() > 1).collect()
 }
 
-fn common_end(lock: &Lock, roots: &[&Root]) -> String {
-    let named = roots.iter().take(SPELLED_OUT).map(|root| {
-        let tasks = count(root.blocks, "task", "tasks");
-        format!("{} holds up {tasks}", self::named(&root.task))
-    });
-    let mut named: Vec<String> = named.collect();
-    let more = roots.len().saturating_sub(SPELLED_OUT);
-    if more > 0 {
-        named.push(format!("{more} more"));
+fn common_end(view: &View<'_>, lock: &Lock, roots: &[&Root]) -> String {
+    // Those who hold one lock together hold up the same tasks.
+    let mut groups: Vec<(Option<VirtAddr>, usize, Vec<String>)> = Vec::new();
+    for root in roots {
+        let held = view.holds(root).map(|(lock, _)| lock.at);
+        let name = named(&root.task);
+        match groups.iter_mut().find(|(with, ..)| held.is_some() && *with == held) {
+            Some((.., names)) => names.push(name),
+            None => groups.push((held, root.blocks, vec![name])),
+        }
     }
-    format!("{} Of those {}.", nobody(lock), named.join(", "))
+    let told = groups.iter().take(SPELLED_OUT).map(|(_, blocks, names)| {
+        let more = names.len().saturating_sub(SPELLED_OUT);
+        let mut names: Vec<String> = names.iter().take(SPELLED_OUT).cloned().collect();
+        if more > 0 {
+            names.push(format!("{more} more"));
+        }
+        format!("{blocks} behind {}", names.join(" and "))
+    });
+    let mut told: Vec<String> = told.collect();
+    if groups.len() > SPELLED_OUT {
+        told.push("the rest behind others".to_owned());
+    }
+    format!("{}: {}.", nobody(view, lock), told.join(", "))
 }
 
 /// Locks without a known holder whose waiters hold up nobody else: where those chains end is not
@@ -341,20 +375,39 @@ fn unheld(graph: &LockGraph) -> impl Iterator<Item = &Lock> {
     })
 }
 
-fn nobody(lock: &Lock) -> String {
-    let waits = count(lock.blocks, "task waits", "tasks wait");
+/// How many tasks wait for a lock itself: `2 tasks wait for`, `1 task spins for`.
+fn want(lock: &Lock) -> String {
+    let spins = lock.waiters.iter().all(|waiter| waiter.spinning);
+    let (one, many) = match spins {
+        true => ("task spins", "tasks spin"),
+        false => ("task waits", "tasks wait"),
+    };
+    format!("{} for", count(lock.waiters.len(), one, many))
+}
+
+/// A lock that nobody is known to hold: why it does not go on, and who else waits behind those who
+/// wait for it.
+fn nobody(view: &View<'_>, lock: &Lock) -> String {
+    let behind = match lock.blocks.saturating_sub(lock.waiters.len()) {
+        0 => String::new(),
+        n => format!("; behind those {}", count(n, "more task waits", "more tasks wait")),
+    };
+    let place = lock.place.as_ref().map_or_else(String::new, |place| format!(" ({place})"));
+    // What is waited for is best told by who waits.
+    let functions = lock.kind.is_condition().then(|| (view.waits_in)(lock)).flatten();
+    let functions = functions.map_or_else(String::new, |names| format!(" in {names}"));
+    format!("{} {}{place}{functions}, {}{behind}", want(lock), lock.name, not_held(lock))
+}
+
+fn not_held(lock: &Lock) -> String {
     if lock.kind.is_condition() {
-        return format!("{waits} for {}{}.", lock.name, nobody_brings_about(lock.kind));
+        return nobody_brings_about(lock.kind).to_owned();
     }
     if lock.readers == Some(0) {
-        let free = "which is free: the next in line has yet to take it";
-        return format!("{waits} for {}, {free}.", lock.name);
+        return "which is free: the next in line has yet to take it".to_owned();
     }
     if lock.orphaned {
-        return format!(
-            "{waits} for {}, which a task took that has exited without releasing it: nobody will.",
-            lock.name
-        );
+        return "which a task took that has exited without releasing it: nobody will".to_owned();
     }
     let mut maybe: Vec<String> =
         lock.holders.iter().take(STEPS).map(|holder| named(&holder.task)).collect();
@@ -362,12 +415,8 @@ fn nobody(lock: &Lock) -> String {
         maybe.push(format!("{} more", lock.holders.len() - STEPS));
     }
     match maybe.as_slice() {
-        [] => format!("{waits} for {}, whose holder is not known.", lock.name),
-        maybe => format!(
-            "{waits} for {}, whose holder is not known for sure: possibly {}.",
-            lock.name,
-            maybe.join(", ")
-        ),
+        [] => "whose holder is not known".to_owned(),
+        maybe => format!("whose holder is not known for sure: possibly {}", maybe.join(", ")),
     }
 }
 
@@ -430,7 +479,7 @@ pub(super) mod tests {
         let mut graph = LockGraph { locks, cycles, ..LockGraph::default() };
         let root = |(task, blocks)| Root { task, blocks, doing: doing.to_owned() };
         graph.roots = roots(&graph, &edges).into_iter().map(root).collect();
-        of(&graph, asleep, &Complaints::default())
+        of(&graph, asleep, &Complaints::default(), &|_| None)
     }
 
     use LockKind::{Completion, Mutex, Rwsem, Spinlock};
@@ -444,7 +493,7 @@ pub(super) mod tests {
         );
         assert_eq!(
             told(vec![lock("s", Spinlock, &[1], &[2])], "runs on CPU 1", 0),
-            "No deadlock: 1 task waits for s, held by t[1], which runs on CPU 1."
+            "No deadlock: 1 task spins for s, held by t[1], which runs on CPU 1."
         );
     }
 
@@ -475,7 +524,7 @@ pub(super) mod tests {
             told(locks, "sleeps", 5),
             "Deadlock of 2 tasks: t[1] spins for b, held by t[2], which waits for a, held by t[1]; \
              behind them 1 more task waits. Deadlock: t[20] waits for self, which it holds itself; \
-             behind it 1 more task waits. Besides, without a deadlock: 4 tasks wait for q, held by \
+             behind it 1 more task waits. Besides: 4 tasks wait for q, held by \
              t[9], which sleeps. In all 9 tasks wait for 4 locks; 5 tasks are in uninterruptible \
              sleep."
         );
@@ -500,20 +549,20 @@ pub(super) mod tests {
     fn what_nobody_holds_says_why_it_does_not_go_on() {
         assert_eq!(
             told(vec![lock("never", Completion, &[], &[2])], "", 0),
-            "No deadlock: 1 task waits for never, which nobody has completed."
+            "No deadlock found: 1 task waits for never, which nobody has completed."
         );
         let mut orphan = lock("m", Mutex, &[], &[2]);
         orphan.orphaned = true;
         assert_eq!(
             told(vec![orphan], "", 0),
-            "No deadlock: 1 task waits for m, which a task took that has exited without releasing \
+            "No deadlock found: 1 task waits for m, which a task took that has exited without releasing \
              it: nobody will."
         );
         let mut free = lock("s", Spinlock, &[], &[2]);
         free.readers = Some(0);
         assert_eq!(
             told(vec![free], "", 0),
-            "No deadlock: 1 task waits for s, which is free: the next in line has yet to take it."
+            "No deadlock found: 1 task spins for s, which is free: the next in line has yet to take it."
         );
     }
 
@@ -535,24 +584,27 @@ pub(super) mod tests {
         rw.holders[0].confidence = Confidence::Likely;
         assert_eq!(
             told(vec![rw], "sleeps", 0),
-            "No deadlock: 1 task waits for rw, held for writing, likely by t[1], which sleeps."
+            "No deadlock: 1 task waits for rw, likely held for writing by t[1], which sleeps."
         );
         let locks = vec![lock("a", Mutex, &[1], &[2, 3]), lock("b", Mutex, &[1], &[4])];
         let told = told(locks, "sleeps", 0);
-        assert!(told.contains("held by t[1], which sleeps; it also holds b. In all"), "{told}");
+        assert!(
+            told.contains("held by t[1], which sleeps; it also holds b, for which 1 waits. In all"),
+            "{told}"
+        );
     }
 
     #[test]
     fn a_holder_that_is_not_known_for_sure_is_no_convoy() {
         assert_eq!(
             told(vec![lock("m", Mutex, &[], &[2, 3])], "", 0),
-            "No deadlock: 2 tasks wait for m, whose holder is not known."
+            "No deadlock found: 2 tasks wait for m, whose holder is not known."
         );
         let mut maybe = lock("m", Rwsem, &[1, 4], &[2, 3]);
         maybe.holders.iter_mut().for_each(|it| it.confidence = Confidence::Possible);
         assert_eq!(
             told(vec![maybe], "", 0),
-            "No deadlock: 2 tasks wait for m, whose holder is not known for sure: possibly t[1], t[4]."
+            "No deadlock found: 2 tasks wait for m, whose holder is not known for sure: possibly t[1], t[4]."
         );
     }
 
@@ -565,8 +617,34 @@ pub(super) mod tests {
         ];
         assert_eq!(
             told(locks, "waits", 0),
-            "No deadlock: 5 tasks wait for never, which nobody has completed. Of those t[1] holds up \
-             2 tasks, t[2] holds up 1 task. In all 5 tasks wait for 3 locks."
+            "No deadlock found: 2 tasks wait for never, which nobody has completed; behind those 3 \
+             more tasks wait: 2 behind t[1], 1 behind t[2]. In all 5 tasks wait for 3 locks."
+        );
+        // Who holds one lock together is told together.
+        let locks =
+            vec![lock("s", Spinlock, &[], &[1, 2, 6]), lock("mm", Rwsem, &[1, 2], &[3, 4, 5])];
+        assert_eq!(
+            told(locks, "spins", 0),
+            "No deadlock found: 3 tasks spin for s, whose holder is not known; behind those 3 more \
+             tasks wait: 3 behind t[1] and t[2]. In all 6 tasks wait for 2 locks."
+        );
+    }
+
+    #[test]
+    fn who_waits_for_a_condition_is_told_by_where_it_waits_and_apart_from_who_waits_behind() {
+        let mut locks = vec![lock("never", Completion, &[], &[1]), lock("a", Mutex, &[1], &[3])];
+        locks[0].place = Some("in an object of kmalloc-64".to_owned());
+        // Where one of those behind it holds nothing of its own, there is no root blocker.
+        locks[1].holders[0].confidence = Confidence::Possible;
+        locks[0].blocks = 2;
+        let graph = LockGraph { locks, ..LockGraph::default() };
+        let told = of(&graph, 0, &Complaints::default(), &|_| Some("f ← g".to_owned()));
+        assert!(
+            told.starts_with(
+                "No deadlock found: 1 task waits for never (in an object of kmalloc-64) in f ← g, \
+                 which nobody has completed; behind those 1 more task waits."
+            ),
+            "{told}"
         );
     }
 

@@ -114,20 +114,27 @@ pub(super) fn folio(kernel: Kernel<'_>, page: VirtAddr) -> Option<String> {
 }
 
 /// `block 8193 of sda (8:1)`, for a `struct buffer_head`.
-fn buffer(kernel: Kernel<'_>, at: VirtAddr) -> Option<String> {
-    let read = |ty: &str, path: &str, at| kernel.field(ty, path).ok()?.read(kernel.memory, at).ok();
-    let block = read("buffer_head", "b_blocknr", at)?;
-    let device = VirtAddr(read("buffer_head", "b_bdev", at)?);
-    let number = read("block_device", "bd_dev", device)?;
+pub(super) fn buffer(kernel: Kernel<'_>, at: VirtAddr) -> Option<String> {
+    let read = |path| kernel.field("buffer_head", path).ok()?.read(kernel.memory, at).ok();
+    let block = read("b_blocknr")?;
+    Some(format!("block {block} of {}", device(kernel, VirtAddr(read("b_bdev")?))?))
+}
+
+/// `sda (8:1)`: the disk and the number of a `struct block_device`.
+pub(super) fn device(kernel: Kernel<'_>, at: VirtAddr) -> Option<String> {
+    let read = |path| kernel.field("block_device", path).ok()?.read(kernel.memory, at).ok();
+    let number = read("bd_dev")?;
     let number = format!("{}:{}", number >> MINOR_BITS, number & ((1 << MINOR_BITS) - 1));
-    let disk = read("block_device", "bd_disk", device).and_then(|disk| {
-        let name = kernel.field("gendisk", "disk_name").ok()?;
-        text(kernel, VirtAddr(disk).checked_add(name.offset)?)
-    });
-    Some(match disk {
-        Some(disk) => format!("block {block} of {disk} ({number})"),
-        None => format!("block {block} of device {number}"),
+    Some(match read("bd_disk").and_then(|at| disk(kernel, VirtAddr(at))) {
+        Some(disk) => format!("{disk} ({number})"),
+        None => format!("device {number}"),
     })
+}
+
+/// The name of a `struct gendisk`.
+pub(super) fn disk(kernel: Kernel<'_>, at: VirtAddr) -> Option<String> {
+    let name = kernel.field("gendisk", "disk_name").ok()?;
+    text(kernel, at.checked_add(name.offset)?)
 }
 
 /// `var/log/messages (inode 12 of ext4 sda1)`, for a `struct inode`.

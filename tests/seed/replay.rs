@@ -234,8 +234,8 @@ fn sys_set_and_the_log_say_what_happened_and_that_it_is_synthetic() {
 
 #[test]
 fn the_verdict_goes_on_where_the_author_stopped() {
-    let chain = "java[30413] waits to write for mmap_sem of java[30364], first of 3 in line, held for \
-                 reading, likely by java[30388] on CPU 20, which spins for zone->lru_lock (zone Normal \
+    let chain = "java[30413] waits to write for mmap_sem of java[30364], first of 3 in line, likely \
+                 held for reading by java[30388] on CPU 20, which spins for zone->lru_lock (zone Normal \
                  of node 0), third of eight tickets, ";
     let verdict = |demo| words(&hangscope(&["report", demo]).0);
     // Nothing shows the holder: nobody is invented, and who could be is named.
@@ -244,14 +244,16 @@ fn the_verdict_goes_on_where_the_author_stopped() {
         unknown.contains(&format!("{chain}whose holder is not known for sure: possibly")),
         "{unknown}"
     );
-    assert!(!unknown.contains("held, likely by kswapd0"), "{unknown}");
+    assert!(!unknown.contains("likely held by kswapd0"), "{unknown}");
     assert!(!unknown.contains("possibly java[3155]"), "a CPU in user mode holds no spinlock");
     // The five cases of the article, each with what speaks for and against it.
     for said in [
         "running on another CPU: kswapd0[215], which runs on CPU 4 in shrink_page_list",
         "not CPU 9 (panicked over a hung task, in code that takes none)",
         "not CPU 2, 11, 15, 19, 20, 27, 29 (spins for it)",
-        "runnable, blocked or asleep: unlikely",
+        "runnable but not on a CPU: unlikely: no stack of the 11 tasks there",
+        "in uninterruptible sleep: unlikely, though this kernel does not notice it: no stack of the 94",
+        "asleep otherwise: unlikely, though this kernel does not notice it: no stack of the 2468",
         "exited: not excluded",
         "to decide it: a kernel with CONFIG_DEBUG_SPINLOCK",
         "R15 of its frame",
@@ -260,14 +262,15 @@ fn the_verdict_goes_on_where_the_author_stopped() {
     }
     assert!(!unknown.contains("khungtaskd[214]"), "{unknown}");
     // Those who hold the other mmap_sems all spin for it: one cause, told once.
-    let end =
-        "101 tasks wait for zone->lru_lock (zone Normal of node 0), whose holder is not known";
+    let end = "7 tasks spin for zone->lru_lock (zone Normal of node 0), whose holder is not known";
     assert!(unknown.contains(end), "{unknown}");
+    let behind = "behind those 94 more tasks wait: 40 behind java[1468] and java[1514], 31 behind";
+    assert!(unknown.contains(behind), "{unknown}");
     assert!(!unknown.contains("40 tasks wait for mmap_sem"), "{unknown}");
     assert!(unknown.contains("94 tasks are in uninterruptible sleep"), "{unknown}");
     // kswapd0 took it and has not given it back.
     let found = verdict("--demo=seed-found");
-    assert!(found.contains(&format!("{chain}held, likely by kswapd0[215] on CPU 4.")), "{found}");
+    assert!(found.contains(&format!("{chain}likely held by kswapd0[215] on CPU 4.")), "{found}");
     let why =
         "called _spin_lock_irq at shrink_inactive_list+163 with this lock and has not released it";
     assert!(found.contains(why), "{found}");
