@@ -104,37 +104,37 @@ struct Setting {
     why: &'static str,
 }
 
+/// One that is off with 0 and on with everything else.
+const fn switch(name: &'static str, wanted: &'static str, why: &'static str) -> Setting {
+    Setting { name, good: |value| value > 0, wanted, why }
+}
+
 const SETTINGS: [Setting; 7] = [
-    Setting {
-        name: "hung_task_timeout_secs",
-        good: |secs| secs > 0,
-        wanted: "120",
-        why: "after so many seconds in uninterruptible sleep a task counts as hung; 0 turns the watch off",
-    },
-    Setting {
-        name: "hung_task_panic",
-        good: |on| on > 0,
-        wanted: "1",
-        why: "without it a hung task is only logged, and no dump is taken of the deadlock",
-    },
-    Setting {
-        name: "softlockup_panic",
-        good: |on| on > 0,
-        wanted: "1",
-        why: "a CPU that spins in the kernel for 20 seconds should leave a dump",
-    },
-    Setting {
-        name: "hardlockup_panic",
-        good: |on| on > 0,
-        wanted: "1",
-        why: "a CPU that spins with interrupts off is seen by the NMI watchdog only",
-    },
-    Setting {
-        name: "panic_on_oops",
-        good: |on| on > 0,
-        wanted: "1",
-        why: "a task that dies in the kernel leaves its locks held: what hangs later is its fault",
-    },
+    switch(
+        "hung_task_timeout_secs",
+        "120",
+        "after so many seconds in uninterruptible sleep a task counts as hung; 0 turns the watch off",
+    ),
+    switch(
+        "hung_task_panic",
+        "1",
+        "without it a hung task is only logged, and no dump is taken of the deadlock",
+    ),
+    switch(
+        "softlockup_panic",
+        "1",
+        "a CPU that spins in the kernel for 20 seconds should leave a dump",
+    ),
+    switch(
+        "hardlockup_panic",
+        "1",
+        "a CPU that spins with interrupts off is seen by the NMI watchdog only",
+    ),
+    switch(
+        "panic_on_oops",
+        "1",
+        "a task that dies in the kernel leaves its locks held: what hangs later is its fault",
+    ),
     Setting {
         name: "sysrq",
         good: |bits| bits == 1 || bits & 8 != 0,

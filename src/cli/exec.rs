@@ -6,6 +6,7 @@ use super::output::{self, Failure};
 use super::source;
 use crate::command::{Answer, CommandError, Console};
 use crate::debuginfo::Position;
+use crate::kernel::Session;
 use crate::object::{Content, Value};
 use crate::present::{
     Cell, Document, Line, LocalRow, LocalValue, Printed, Stack, StackFrame, Table,
@@ -17,68 +18,80 @@ pub(super) fn run(exec: &Exec) -> Result<(), Failure> {
     let commands = commands(&exec.command)?;
     let session = source::open(&exec.source)?;
     let mut console = Console::new(&session);
-    let mut failed = false;
-    // What was said already, so that nothing is said twice.
-    let mut told = String::new();
-    if exec.json {
-        let mut json = Json::new(output::stdout());
-        json.array(|json| {
-            for command in &commands {
-                let mut answer = console.run(command);
-                failed |= answer.is_err();
-                // JSON has them always.
-                if let Ok(Answer { document: Document::Stacks(stacks), .. }) = &mut answer {
-                    let all = std::mem::take(stacks).into_par_iter();
-                    *stacks = all.map(|stack| stack.with_positions(&session)).collect();
-                }
-                json.object(|json| {
-                    json.key("command")?.text(command)?;
-                    match &answer {
-                        Ok(answer) => write_answer(json, answer),
-                        Err(error) => {
-                            told.push_str(&in_line(error));
-                            json.key("error")?.text(&in_line(error))
-                        }
-                    }
-                })?;
-            }
-            Ok(())
-        })?;
-        json.finish()?;
+    let errors = if exec.json {
+        write_json(&mut console, &session, &commands)?
     } else {
-        let mut out = output::stdout();
-        for command in &commands {
-            match console.run(command) {
-                Ok(answer) => {
-                    for warning in &answer.warnings {
-                        writeln!(out, "warning: {warning}")?;
-                    }
-                    for line in answer.document.text() {
-                        out.write_all(line.text.as_bytes())?;
-                        out.write_all(b"\n")?;
-                    }
-                    if !answer.notes.is_empty() {
-                        out.flush()?;
-                    }
-                    for note in &answer.notes {
-                        output::message(&format!("{command}: note: {note}"));
-                    }
-                }
-                Err(error) => {
-                    failed = true;
-                    told.push_str(&in_line(&error));
-                    out.flush()?;
-                    output::message(&format!("{command}: {}", in_line(&error)));
-                    point_at(command, &error);
-                }
-            }
-        }
-        out.flush()?;
-    }
-    for note in session.file_notes().iter().filter(|note| !told.contains(*note)) {
+        write_text(&mut console, &commands)?
+    };
+    // Nothing is said twice.
+    let told = |note: &String| errors.iter().any(|error| error.contains(note));
+    for note in session.file_notes().iter().filter(|note| !told(note)) {
         output::message(note);
     }
-    if failed { Err(Failure::Told) } else { Ok(()) }
+    if errors.is_empty() { Ok(()) } else { Err(Failure::Told) }
+}
+
+/// Runs the commands and prints their answers as JSON; gives what went wrong.
+fn write_json(
+    console: &mut Console<'_>,
+    session: &Session,
+    commands: &[String],
+) -> io::Result<Vec<String>> {
+    let mut errors = Vec::new();
+    let mut json = Json::new(output::stdout());
+    json.list(commands, |json, command| {
+        let mut answer = console.run(command);
+        // JSON has them always.
+        if let Ok(Answer { document: Document::Stacks(stacks), .. }) = &mut answer {
+            let all = std::mem::take(stacks).into_par_iter();
+            *stacks = all.map(|stack| stack.with_positions(session)).collect();
+        }
+        json.object(|json| {
+            json.key("command")?.text(command)?;
+            match &answer {
+                Ok(answer) => write_answer(json, answer),
+                Err(error) => {
+                    errors.push(in_line(error));
+                    json.key("error")?.text(&in_line(error))
+                }
+            }
+        })
+    })?;
+    json.finish()?;
+    Ok(errors)
+}
+
+/// Runs the commands and prints their answers as text; gives what went wrong.
+fn write_text(console: &mut Console<'_>, commands: &[String]) -> io::Result<Vec<String>> {
+    let mut errors = Vec::new();
+    let mut out = output::stdout();
+    for command in commands {
+        match console.run(command) {
+            Ok(answer) => {
+                for warning in &answer.warnings {
+                    writeln!(out, "warning: {warning}")?;
+                }
+                for line in answer.document.text() {
+                    out.write_all(line.text.as_bytes())?;
+                    out.write_all(b"\n")?;
+                }
+                if !answer.notes.is_empty() {
+                    out.flush()?;
+                }
+                for note in &answer.notes {
+                    output::message(&format!("{command}: note: {note}"));
+                }
+            }
+            Err(error) => {
+                errors.push(in_line(&error));
+                out.flush()?;
+                output::message(&format!("{command}: {}", in_line(&error)));
+                point_at(command, &error);
+            }
+        }
+    }
+    out.flush()?;
+    Ok(errors)
 }
 
 /// The command lines: those given, and those on standard input where `-` stands.

@@ -184,6 +184,14 @@ pub struct TaskRef {
     pub comm: Box<str>,
 }
 
+impl TaskRef {
+    /// `java[30413]`
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("{}[{}]", self.comm, self.pid)
+    }
+}
+
 /// The claim that a task holds a lock.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Holder {

@@ -28,7 +28,7 @@ pub fn lock_state(lock: &Lock) -> String {
     let names: Vec<String> = sure
         .map(|holder| {
             let likely = if holder.confidence == Confidence::Likely { ", likely" } else { "" };
-            format!("{}[{}]{likely}", holder.task.comm, holder.task.pid)
+            holder.task.label() + likely
         })
         .collect();
     if let [first, ..] = names.as_slice() {

@@ -4,6 +4,7 @@ use super::app::App;
 use super::layout::verdict_lines;
 use super::theme::Role;
 use super::widget::lines::{Line, wrap};
+use crate::locks::TaskRef;
 
 /// The lines under the header: the verdict, as much of it as there is room for.
 pub(crate) fn lines(app: &App) -> Vec<Line> {
@@ -87,9 +88,8 @@ pub(crate) fn full(app: &App) -> Vec<Line> {
         }
     };
     paragraph("", vec![graph.verdict.clone()]);
-    let name = |task: &crate::locks::TaskRef| format!("{}[{}]", task.comm, task.pid);
     let cycles = graph.cycles.iter().map(|cycle| {
-        let mut names: Vec<String> = cycle.tasks.iter().map(name).collect();
+        let mut names: Vec<String> = cycle.tasks.iter().map(TaskRef::label).collect();
         names.extend(names.first().cloned());
         names.join(&format!(" {} ", app.theme.glyphs.to))
     });
@@ -97,7 +97,7 @@ pub(crate) fn full(app: &App) -> Vec<Line> {
     let roots = graph
         .roots
         .iter()
-        .map(|root| format!("{} holds up {}: {}", name(&root.task), root.blocks, root.doing));
+        .map(|root| format!("{} holds up {}: {}", root.task.label(), root.blocks, root.doing));
     paragraph("Root blockers", roots.collect());
     paragraph("Not decided", graph.notes.clone());
     lines

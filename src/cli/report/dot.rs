@@ -1,6 +1,6 @@
 //! The lock graph for Graphviz: `hangscope report --dot DUMP | dot -Tsvg`.
 
-use super::{NAMED, label};
+use super::NAMED;
 use crate::dump::VirtAddr;
 use crate::locks::{Confidence, Lock, LockGraph, Mode, TaskRef, Waiter};
 use std::collections::HashSet;
@@ -26,7 +26,7 @@ pub(super) fn write(out: &mut impl Write, graph: &LockGraph) -> io::Result<()> {
         graph.cycles.iter().flat_map(|cycle| &cycle.tasks).map(|task| task.at).collect();
     for task in tasks {
         let color = if in_cycle.contains(&task.at) { " color=red" } else { "" };
-        writeln!(out, "  \"{}\" [label=\"{}\"{color}];", task.at, escape(&label(task)))?;
+        writeln!(out, "  \"{}\" [label=\"{}\"{color}];", task.at, escape(&task.label()))?;
     }
     // The arrows of the cycles: from each task to its lock, and on to the next task.
     let arrows: HashSet<(VirtAddr, VirtAddr)> = graph

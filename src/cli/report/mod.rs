@@ -9,7 +9,7 @@ use super::json::Json;
 use super::output::{self, Failure, Style};
 use super::source;
 use crate::kernel::Session;
-use crate::locks::{self, TaskRef};
+use crate::locks;
 use std::io::Write;
 
 /// Waiters of one lock that text and graph name, and tasks at either end of a deadlock; the rest
@@ -63,16 +63,13 @@ impl Facts {
     }
 }
 
-fn label(task: &TaskRef) -> String {
-    format!("{}[{}]", task.comm, task.pid)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::dump::VirtAddr;
     use crate::locks::{
-        Confidence, Cycle, Holder, Lock, LockGraph, LockKind, Mode, Root, StateValue, Waiter,
+        Confidence, Cycle, Holder, Lock, LockGraph, LockKind, Mode, Root, StateValue, TaskRef,
+        Waiter,
     };
     use std::time::Duration;
 

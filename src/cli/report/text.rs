@@ -1,9 +1,9 @@
 //! The report as text, for a person and for a ticket.
 
-use super::{Facts, NAMED, label};
+use super::{Facts, NAMED};
 use crate::cli::output::Style;
 use crate::dump::VirtAddr;
-use crate::locks::{Confidence, Cycle, Lock, LockGraph, Undecided};
+use crate::locks::{Confidence, Cycle, Lock, LockGraph, TaskRef, Undecided};
 use crate::present::span;
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -79,9 +79,9 @@ fn write_cycle(
             _ => style.pick("│ ", "| "),
         };
         let next = cycle.tasks.get(index + 1).or(cycle.tasks.first());
-        let next = next.map(label).unwrap_or_default();
+        let next = next.map(TaskRef::label).unwrap_or_default();
         let waits = named.get(lock).map_or_else(|| lock.to_string(), |name| (*name).to_owned());
-        writeln!(out, "  {bar} {} waits for {waits}, held by {next}", style.bad(&label(task)))?;
+        writeln!(out, "  {bar} {} waits for {waits}, held by {next}", style.bad(&task.label()))?;
     }
     Ok(())
 }
@@ -93,7 +93,7 @@ fn write_roots(out: &mut impl Write, graph: &LockGraph, style: Style) -> io::Res
     writeln!(out, "\n{}", style.bold("Who holds it up"))?;
     for root in &graph.roots {
         let tasks = if root.blocks == 1 { "task" } else { "tasks" };
-        writeln!(out, "  {} blocks {} {tasks}: {}", label(&root.task), root.blocks, root.doing)?;
+        writeln!(out, "  {} blocks {} {tasks}: {}", root.task.label(), root.blocks, root.doing)?;
     }
     Ok(())
 }
@@ -137,7 +137,7 @@ fn write_holders(out: &mut impl Write, lock: &Lock, style: Style) -> io::Result<
                 Confidence::Possible => "perhaps held by",
                 _ => "held by",
             }),
-            label(&holder.task),
+            holder.task.label(),
             holder.mode.name(),
             style.faint(&format!("{}{}", doubt(holder.confidence), holder.why)),
         )?;
@@ -170,7 +170,7 @@ fn write_waiters(out: &mut impl Write, lock: &Lock, style: Style) -> io::Result<
         writeln!(
             out,
             "    {position:>3} {} ({}{since}{how}){}",
-            label(&waiter.task),
+            waiter.task.label(),
             waiter.mode.name(),
             style.faint(&why),
         )?;
@@ -198,7 +198,7 @@ fn write_others(out: &mut impl Write, graph: &LockGraph, style: Style) -> io::Re
     writeln!(out, "\n{}", style.bold("Blocked on something else"))?;
     for other in &graph.others {
         let since = other.since.map(|since| format!(" ({})", span(since))).unwrap_or_default();
-        writeln!(out, "  {}{since}: {}", label(&other.task), other.on)?;
+        writeln!(out, "  {}{since}: {}", other.task.label(), other.on)?;
     }
     Ok(())
 }

@@ -165,7 +165,7 @@ fn wait_line(app: &App, lock: usize, waiter: usize) -> Line {
     match lock.holders.first() {
         Some(holder) => {
             line.push(format!(" {} held by ", glyphs.from), Role::Dim);
-            line.push(format!("{}[{}]", holder.task.comm, holder.task.pid), Role::Task);
+            line.push(holder.task.label(), Role::Task);
             if lock.holders.len() > 1 {
                 line.push(format!(" and {} more", lock.holders.len() - 1), Role::Text);
             }
