@@ -189,6 +189,12 @@ impl PhysicalMap {
 }
 
 impl Page {
+    /// Its physical address.
+    #[must_use]
+    pub const fn physical(&self) -> PhysAddr {
+        PhysAddr(self.pfn.saturating_mul(PAGE_SIZE))
+    }
+
     /// Whether the slab allocator has it.
     #[must_use]
     pub fn is_slab(&self) -> bool {
