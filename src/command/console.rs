@@ -1,4 +1,5 @@
-//! Runs command lines.
+//! Runs command lines: finds the command, hands it its words, sends the answer through the filters,
+//! and keeps what lasts until the next line.
 
 use super::commands::{COMMANDS, find, structure};
 use super::filter::Filter;

@@ -1,4 +1,7 @@
 //! ELF notes: in an ELF dump's PT_NOTE, and copied into the sub-header of a kdump-compressed file.
+//!
+//! Each is an `Elf64_Nhdr` (three 32-bit words: the lengths of owner and data, and the type), then
+//! owner and data.
 
 use super::bytes::{slice, u32_at};
 

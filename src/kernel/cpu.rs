@@ -1,4 +1,7 @@
 //! CPUs: which there are, where their per-CPU variables lie, what each runs, its registers.
+//!
+//! The masks are kernel/cpu.c's, `__per_cpu_offset` arch/x86/kernel/setup_percpu.c's, `struct rq` that
+//! of kernel/sched/sched.h. Registers are not in the kernel's memory but in the dump's notes.
 
 use super::fields::{Field, StructBytes, span_of};
 use super::image::Kernel;

@@ -1,4 +1,9 @@
 //! The machine as a whole: what it is called, how long it ran, why it stopped.
+//!
+//! Each figure is a variable of the kernel's: `init_uts_ns` (init/version.c), `jiffies_64`, the
+//! timekeeper (kernel/time/timekeeping.c), `avenrun` (kernel/sched/loadavg.c), the `pglist_data` of
+//! each node (include/linux/mmzone.h), `panic_cpu` and `tainted_mask` (kernel/panic.c). Why it stopped
+//! only the log says.
 
 use super::cpu::Cpus;
 use super::image::Kernel;

@@ -1,4 +1,7 @@
 //! Where the members of `struct task_struct` are in this kernel, and one task read by them.
+//!
+//! All members that every task is asked for are found by one read of the span that holds them. A
+//! member that kernels renamed or moved is probed under each of its names, here and nowhere else.
 
 use super::fields::{Field, StructBytes, span_of};
 use super::image::Kernel;

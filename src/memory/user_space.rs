@@ -1,4 +1,5 @@
-//! The address space of one process.
+//! The address space of one process: the page tables that its `mm->pgd` points to. Pages that are
+//! swapped out, or that makedumpfile left out, fault like any other that is not there.
 
 use super::paging::PageTables;
 use super::{KernelSpace, VirtualMemory, Walk};

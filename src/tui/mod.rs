@@ -1,6 +1,6 @@
 //! The full-screen explorer: draws what the floors below say.
 //!
-//! One thread owns the screen. It takes one [`event`](self) after the other from one channel (keys,
+//! One thread owns the screen. It takes one `event` after the other from one channel (keys,
 //! sizes, answers of jobs, ticks), changes the application, and draws it; drawing changes nothing.
 //! All that reads the dump runs on worker threads, one question of a kind at a time, the newest
 //! first; so the first frame does not wait for the dump, and no key waits for an analysis.

@@ -1,3 +1,5 @@
+//! BTF written byte by byte, with one of every kind, and damaged.
+
 use super::*;
 use crate::debuginfo::{Enumerator, Types};
 

@@ -1,3 +1,5 @@
+//! DWARF that the C compiler of this machine writes, in every version that it knows.
+
 use super::compiled::Compiled;
 use crate::debuginfo::{Kind, Tag, Type, TypeSource, Types};
 

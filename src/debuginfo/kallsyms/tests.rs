@@ -1,3 +1,5 @@
+//! Symbol tables in memory as kernels of several releases have them, and damaged ones.
+
 use super::*;
 use crate::dump::Why;
 

@@ -1,4 +1,7 @@
-//! The tree into a value.
+//! The tree into its [`Outcome`]: a place in memory, a value that has none, or a text.
+//!
+//! As in C an array or a member stays a place until its value is wanted, so that `&`, `sizeof` and
+//! `typeof` of something that cannot be read work nevertheless.
 
 use super::number::{Integer, wrap};
 use super::operate::{self, Scalar, address};
