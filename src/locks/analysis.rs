@@ -280,9 +280,10 @@ fn add_holders(lock: &mut Lock, found: Vec<(TaskRef, &Held)>) {
     let recorded: HashSet<_> = lock.holders.iter().map(|holder| holder.task.at).collect();
     let waiting: HashSet<_> = lock.waiters.iter().map(|waiter| waiter.task.at).collect();
     for (task, found) in found {
-        // Having asked for a lock on some path is what everybody who waits for it has done.
+        // Having asked for a lock on some path is what everybody who waits for it has done, unless it
+        // is an interrupt that waits.
         let both = recorded.contains(&task.at);
-        if !found.sure && !both && waiting.contains(&task.at) {
+        if !found.sure && !both && !found.interrupted && waiting.contains(&task.at) {
             continue;
         }
         // Where the lock's own record names it too, two independent traces tell one fact.
@@ -502,7 +503,7 @@ mod tests {
         let held = |(pid, sure): &(u32, bool)| {
             let (kind, mode, at) = (LockKind::Rwsem, Mode::Read, Some(lock.at));
             let why = Why::new("its code");
-            (task(*pid), Held { task: 0, kind, mode, at, sure: *sure, why })
+            (task(*pid), Held { task: 0, kind, mode, at, sure: *sure, interrupted: false, why })
         };
         let held: Vec<_> = found.iter().map(held).collect();
         let held: Vec<_> = held.iter().map(|(task, held)| (task.clone(), held)).collect();

@@ -48,6 +48,9 @@ pub(super) fn add(
             watchdog: panicked_over_a_hung_task(&scene.functions(index)),
             count: preempt_count(scene, index),
             others: other_locks(held, index, lock.kind, lock.at),
+            took: held
+                .iter()
+                .any(|held| (held.task, held.at, held.interrupted) == (index, Some(lock.at), true)),
         };
         left.push((task, cpu, seen));
     }
@@ -62,8 +65,11 @@ pub(super) fn add(
         }));
     }
     let mode = mode(lock.kind, lock.readers);
-    let confidence =
-        if left.len() == 1 && counts { Confidence::Likely } else { Confidence::Possible };
+    let told = |seen: &Seen| counts || seen.took;
+    let confidence = match left.as_slice() {
+        [(_, _, seen)] if told(seen) => Confidence::Likely,
+        _ => Confidence::Possible,
+    };
     let struck = struck_out(&struck);
     for (task, cpu, seen) in left {
         let why = match (seen.spare(), preempt_count_at(scene, task)) {
@@ -75,6 +81,11 @@ pub(super) fn add(
                 Why::new(count).at(Spot::Word(at))
             }
             _ => Why::new(format!("it runs on CPU {cpu} and is in the kernel")),
+        };
+        let known = lock.holders.iter_mut().find(|holder| holder.task.at == task.at);
+        let why = match known {
+            Some(known) if seen.took => std::mem::take(&mut known.why).join(why),
+            _ => why,
         };
         let why = match in_register(scene, task.at, lock.at) {
             Some((register, number)) => why
@@ -115,6 +126,8 @@ struct Seen {
     count: Option<u32>,
     /// How many other spinlocks its code shows it to hold.
     others: u32,
+    /// Whether the code that was interrupted may have taken the lock in question.
+    took: bool,
 }
 
 impl Seen {
@@ -128,7 +141,8 @@ impl Seen {
     /// counts preemptions.
     fn strikes(&self, counts: bool) -> Option<String> {
         let others = self.others > 0;
-        if self.waits && self.spare().is_none_or(|spare| spare == 0 || !counts) {
+        let spare = self.spare().filter(|_| counts);
+        if self.waits && spare.map_or(!self.took, |spare| spare == 0) {
             let more = if others { " and holds another, which its code shows" } else { "" };
             return Some(format!("spins for it{more}"));
         }
@@ -305,6 +319,7 @@ mod tests {
         watchdog: false,
         count: Some(1),
         others: 0,
+        took: false,
     };
 
     fn runs(count: u32) -> Seen {
@@ -350,6 +365,9 @@ mod tests {
         assert_eq!(Seen { count: Some(2), ..WAITS }.strikes(true), None);
         assert_eq!(Seen { count: Some(2), ..WAITS }.strikes(false), spins);
         assert_eq!(Seen { count: None, ..WAITS }.strikes(true), spins);
+        // What its interrupted code may have taken, its interrupt may spin for, unless it is counted.
+        assert_eq!(Seen { took: true, ..WAITS }.strikes(false), None);
+        assert_eq!(Seen { took: true, ..WAITS }.strikes(true), spins);
         let another = Seen { count: Some(2), others: 1, ..WAITS }.strikes(true);
         assert_eq!(another.unwrap(), "spins for it and holds another, which its code shows");
     }
@@ -363,6 +381,7 @@ mod tests {
             mode: Mode::Excl,
             at: at.map(VirtAddr),
             sure,
+            interrupted: false,
             why: Why::default(),
         };
         let others = |held: Held| other_locks(&[held], 3, LockKind::Spinlock, at);

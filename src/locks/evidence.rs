@@ -31,6 +31,8 @@ pub(super) struct Held {
     /// Whether it is so on every path to where the task is, and no memory was read for it that
     /// may have changed.
     pub(super) sure: bool,
+    /// Whether an interrupt came upon the code that took it, and runs.
+    pub(super) interrupted: bool,
     /// How we know.
     pub(super) why: Why,
 }
@@ -76,11 +78,13 @@ fn held_by(scene: &Scene<'_>, code: &Code<'_>, task: usize, known: &Outermost) -
     let mut found = Vec::new();
     // What frames further in gave back for those further out.
     let mut given: Vec<Returned> = Vec::new();
+    let mut interrupted = false;
     for place in stack.places(outermost) {
         let frame = trace.frames.get(place.frame);
         // An interrupt does not release the locks of what it interrupted.
         if place.jump == 0 && frame.is_some_and(|frame| frame.kind != FrameKind::Call) {
             given.clear();
+            interrupted |= place.frame > 0;
         }
         let Some(known) = stack.known(place) else { continue };
         let looks = stack.entry(place).is_some_and(|entry| may_hold(scene, entry, active));
@@ -98,7 +102,7 @@ fn held_by(scene: &Scene<'_>, code: &Code<'_>, task: usize, known: &Outermost) -
                 let sure =
                     taken.certain() && taken.maybe_given.is_empty() && inner().next().is_none();
                 let why = Why::default();
-                found.push(Held { task, kind, mode, at: None, sure, why });
+                found.push(Held { task, kind, mode, at: None, sure, interrupted, why });
                 continue;
             };
             let others = taken.maybe_given.iter().map(|other| {
@@ -109,7 +113,8 @@ fn held_by(scene: &Scene<'_>, code: &Code<'_>, task: usize, known: &Outermost) -
             let Some(doubtful) = kept(lock, others, inner) else { continue };
             let sure = taken.certain() && !doubtful;
             let why = words(scene, task, place, taken, sure, lock.reread);
-            found.push(Held { task, kind, mode, at: Some(VirtAddr(lock.value)), sure, why });
+            let at = Some(VirtAddr(lock.value));
+            found.push(Held { task, kind, mode, at, sure, interrupted, why });
         }
         given.extend(given_in(&stack, place));
     }
