@@ -556,8 +556,10 @@ static void sleepers(void)
 	ENTER("nest-rwsem", port_scan, port, 0, WAITS("rwsem", &port->map, "read"));
 	ENTER("nest-sem", port_open, port, 0, WAITS("semaphore", &port->busy, "excl"));
 
+#ifndef CONFIG_PREEMPT_RT		/* 6.1 dereferences NULL when it finds that deadlock */
 	port = new_port();
 	ENTER("self", port_rename, port, 0, HELD("mutex", &port->config, "excl"), WAITS("mutex", &port->config, "excl"));
+#endif
 
 	port = new_port();
 	ENTER("leaver", port_leak, port, 0, HELD("rwsem", &port->map, "exited"));
