@@ -35,6 +35,10 @@
     )
 )]
 
+// Tests of this crate share what stands under tests/ with those outside of it.
+#[cfg(test)]
+extern crate self as hangscope;
+
 pub mod cli;
 pub mod command;
 pub mod debuginfo;

@@ -169,3 +169,70 @@ fn calls(functions: &[&str], most: usize) -> String {
         functions.iter().copied().filter(|name| !name.is_empty()).take(most).collect();
     if named.is_empty() { "unknown code".to_owned() } else { named.join(" ← ") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::locks::testing::Stage;
+
+    /// What a task in these functions does, on CPU 1 or off the CPUs.
+    fn doing(functions: &[&str], runs: bool, state: State) -> String {
+        let mut stage = Stage::new();
+        let index = if runs {
+            stage.run("chain-7", 1, functions)
+        } else {
+            stage.enter("chain-7", functions)
+        };
+        stage.tasks[index].state = Ok(state);
+        let at = stage.tasks[index].at;
+        alone(&stage.scene(), &[], &Edges::of(&[]), at)
+    }
+
+    #[test]
+    fn a_running_task_is_where_it_was_interrupted() {
+        let says = doing(&["vfs_read", "ksys_read"], true, State::Running);
+        assert_eq!(says, "runs on CPU 1 in vfs_read ← ksys_read");
+        let interrupted = ["_raw_spin_lock", "update_process_times", "<IRQ> vfs_read", "ksys_read"];
+        let says = doing(&interrupted, true, State::Running);
+        assert_eq!(says, "runs on CPU 1 in vfs_read ← ksys_read, interrupted");
+    }
+
+    #[test]
+    fn a_task_off_the_cpus_is_told_by_its_state_and_who_called_the_scheduler() {
+        let says = |functions: &[&str], state| doing(functions, false, state);
+        let sleeps = ["__schedule", "schedule", "schedule_timeout", "msleep", "vfs_read"];
+        for (state, words) in [
+            (State::Interruptible, "sleeps interruptibly in msleep ← vfs_read"),
+            (State::Uninterruptible, "sleeps uninterruptibly in msleep ← vfs_read"),
+            (State::Stopped, "is stopped in msleep ← vfs_read"),
+            (State::Traced, "is stopped in msleep ← vfs_read"),
+            (State::Zombie, "has exited in msleep ← vfs_read"),
+            (State::Dead, "has exited in msleep ← vfs_read"),
+            (State::Idle, "sleeps in msleep ← vfs_read"),
+            (State::Running, "is runnable, and not on any CPU"),
+        ] {
+            assert_eq!(says(&sleeps, state), words);
+        }
+        let waits = ["__schedule", "schedule", "io_schedule", "bit_wait_io", "__wait_on_bit"];
+        let io = "sleeps uninterruptibly on I/O in bit_wait_io ← __wait_on_bit";
+        assert_eq!(says(&waits, State::Uninterruptible), io);
+        let lost = "sleeps uninterruptibly; its stack could not be unwound";
+        assert_eq!(says(&[], State::Uninterruptible), lost);
+        assert_eq!(says(&["__schedule", "schedule"], State::Uninterruptible), lost);
+    }
+
+    #[test]
+    fn an_interrupt_spins_only_if_it_came_before_the_spinning_began() {
+        let interrupted = |functions: &[&str]| {
+            let mut stage = Stage::new();
+            let index = stage.run("chain-7", 1, functions);
+            is_interrupted(&stage.scene(), index)
+        };
+        let spins = ["native_queued_spin_lock_slowpath", "_raw_spin_lock"];
+        let in_interrupt = [spins[0], spins[1], "tick_sched_timer", "<IRQ> vfs_read"];
+        assert!(interrupted(&in_interrupt));
+        assert!(!interrupted(&["nmi_handle", "<IRQ> native_queued_spin_lock_slowpath", "vfs_read"]));
+        assert!(!interrupted(&["tick_sched_timer", "<IRQ> vfs_read"]));
+        assert!(!interrupted(&[spins[0], spins[1], "page_fault", "<EXC> vfs_read"]));
+    }
+}

@@ -31,6 +31,8 @@ mod scene;
 mod spinning;
 mod stack;
 mod statics;
+#[cfg(test)]
+mod testing;
 mod ticket;
 mod undecided;
 mod verdict;

@@ -57,7 +57,17 @@ impl<'s> Scene<'s> {
             let slots = own_slots(session, task, &trace);
             (trace, slots)
         };
-        let (traces, own_slots): (Vec<Trace>, Vec<_>) = tasks.par_iter().map(look).unzip();
+        let (traces, own_slots) = tasks.par_iter().map(look).unzip();
+        Scene::of(session, progress, tasks, traces, own_slots)
+    }
+
+    fn of(
+        session: &'s Session,
+        progress: &'s Progress,
+        tasks: &'s [Task],
+        traces: Vec<Trace>,
+        own_slots: Vec<Option<Box<[Slot]>>>,
+    ) -> Scene<'s> {
         let by_address = tasks.iter().enumerate().map(|(index, task)| (task.at, index)).collect();
         let mut by_stack: Vec<_> =
             tasks.iter().enumerate().map(|(index, task)| (task.stack, index)).collect();
@@ -176,5 +186,24 @@ impl VirtualMemory for Scene<'_> {
             Some(()) => Ok(()),
             None => self.session.memory().read(at, buf),
         }
+    }
+}
+
+#[cfg(test)]
+impl<'s> Scene<'s> {
+    /// These tasks with these traces, in the memory of a session that may have others; the functions at
+    /// made-up addresses have these names.
+    pub(super) fn staged(
+        session: &'s Session,
+        progress: &'s Progress,
+        tasks: &'s [Task],
+        traces: Vec<Trace>,
+        made_up: &'s HashMap<VirtAddr, String>,
+    ) -> Scene<'s> {
+        let both = tasks.iter().zip(&traces);
+        let own_slots = both.map(|(task, trace)| own_slots(session, task, trace)).collect();
+        let mut scene = Scene::of(session, progress, tasks, traces, own_slots);
+        scene.functions.extend(made_up.iter().map(|(at, name)| (*at, name.as_str())));
+        scene
     }
 }
