@@ -600,4 +600,126 @@ mod tests {
         assert!(is_boosting(&["rt_mutex_lock", "rcu_boost_kthread", "kthread"]));
         assert!(!is_boosting(&["rt_mutex_lock", "driver_thread", "kthread"]));
     }
+
+    use crate::locks::testing::Stage;
+    use crate::locks::waiting::Queued;
+
+    /// A lock at an address without memory, whose record names a task, and for which these wait.
+    fn recorded(
+        kind: LockKind,
+        task: VirtAddr,
+        confidence: Confidence,
+        queue: Vec<Queued>,
+    ) -> (Found, Recorded) {
+        let why = Why::new("its word is this task");
+        let recorded = Recorded { task, mode: Mode::Excl, confidence, why };
+        let mut found = Found::new(kind, VirtAddr(0x7000));
+        (found.queue, found.recorded) = (queue, vec![recorded.clone()]);
+        (found, recorded)
+    }
+
+    fn queued(task: usize, position: Option<u32>, spinning: bool) -> Queued {
+        let (mode, confidence, why) = (Mode::Excl, Certain, Why::default());
+        Queued { task, mode, position, spinning, confidence, why }
+    }
+
+    /// What becomes of a lock with such a record.
+    fn made(stage: &Stage, found: Found) -> Lock {
+        let scene = stage.scene();
+        super::lock(&scene, &Names::new(&stage.session, scene.tasks), found)
+    }
+
+    #[test]
+    fn a_lock_is_orphaned_if_its_certain_owner_is_not_there_any_more() {
+        let orphaned = |confidence| {
+            let (found, _) = recorded(LockKind::Futex, VirtAddr(0x1000), confidence, Vec::new());
+            let lock = made(&Stage::new(), found);
+            assert_eq!((lock.holders.len(), lock.doubts.len()), (0, 1));
+            assert!(lock.doubts[0].contains("no task lives at 0x1000"), "{:?}", lock.doubts);
+            lock.orphaned
+        };
+        assert_eq!([Certain, Likely, Possible].map(orphaned), [true, false, false]);
+    }
+
+    #[test]
+    fn an_owner_that_rcu_made_one_is_likely() {
+        let mut stage = Stage::new();
+        let owner = stage.enter("chain-6", &["schedule", "vfs_read"]);
+        let owner = stage.tasks[owner].at;
+        let waits = stage.enter("chain-7", &["schedule", "rt_mutex_lock", "rcu_boost_kthread"]);
+        let of = |kind| {
+            let queue = vec![queued(waits, Some(1), false)];
+            let (found, _) = recorded(kind, owner, Certain, queue);
+            let holder = made(&stage, found).holders.remove(0);
+            (holder.confidence, holder.why.to_string().contains("RCU made it the owner"))
+        };
+        assert_eq!(of(LockKind::RtMutex), (Likely, true));
+        assert_eq!(of(LockKind::Futex), (Certain, false));
+    }
+
+    #[test]
+    fn only_who_spins_can_be_an_interrupt_and_only_who_sleeps_has_slept_for_some_time() {
+        let mut stage = Stage::new();
+        let functions = ["native_queued_spin_lock_slowpath", "tick_sched_timer", "<IRQ> vfs_read"];
+        let waits = stage.enter("chain-7", &functions);
+        let waiter = |spinning| {
+            let queue = vec![queued(waits, None, spinning)];
+            let (found, _) = recorded(LockKind::Futex, VirtAddr(0x1000), Certain, queue);
+            let waiter = made(&stage, found).waiters.remove(0);
+            (waiter.in_interrupt, waiter.since.is_some())
+        };
+        assert_eq!((waiter(true), waiter(false)), ((true, false), (false, true)));
+    }
+
+    #[test]
+    fn when_the_first_in_line_began_to_wait_is_known_only_if_it_sleeps() {
+        let mut stage = Stage::new();
+        let owner = stage.enter("chain-6", &["schedule", "vfs_read"]);
+        let first = stage.enter("chain-7", &["schedule", "mutex_lock"]);
+        let seconds = std::time::Duration::from_secs;
+        let uptime = stage.session.system().uptime.clone().unwrap();
+        stage.tasks[owner].started = Ok(uptime - seconds(5));
+        stage.tasks[owner].since_ran = Ok(seconds(1));
+        stage.tasks[first].started = Ok(seconds(0));
+        stage.tasks[first].since_ran = Ok(seconds(10));
+        let owner = stage.tasks[owner].at;
+        let gone = |position, spinning, confidence| {
+            let queue = vec![queued(first, position, spinning)];
+            let (found, recorded) = recorded(LockKind::Futex, owner, confidence, queue);
+            exited(&stage.scene(), &found, &recorded)
+        };
+        let says = gone(Some(1), false, Certain).unwrap();
+        assert!(
+            says.contains("chain-6[123] now, which was started") && says.contains("used again"),
+            "{says}"
+        );
+        assert_eq!(gone(Some(1), true, Certain), None);
+        assert_eq!(gone(Some(2), false, Certain), None);
+        assert_eq!(gone(Some(1), false, Likely), None);
+    }
+
+    #[test]
+    fn blocked_on_something_else_is_who_sleeps_uninterruptibly_or_was_not_tied_to_its_lock() {
+        let mut stage = Stage::new();
+        let functions = ["schedule", "msleep", "vfs_read"];
+        stage.enter("chain-7", &functions);
+        let asleep = stage.enter("chain-6", &functions);
+        stage.tasks[asleep].state = Ok(crate::kernel::State::Interruptible);
+        let runs = stage.run("mm-holder", 2, &functions);
+        stage.tasks[runs].state = Ok(crate::kernel::State::Uninterruptible);
+        let others = |locks: &[Lock], untied: &[Untied]| {
+            let others = others(&stage.scene(), locks, untied).into_iter();
+            let mut others: Vec<_> = others.map(|it| (it.task.comm.to_string(), it.on)).collect();
+            others.sort();
+            others
+        };
+        let sleeps =
+            ("chain-7".to_owned(), "sleeps uninterruptibly in msleep ← vfs_read".to_owned());
+        assert_eq!(others(&[], &[]), std::slice::from_ref(&sleeps));
+        let untied = [Untied { task: asleep, why: "no waiter".to_owned() }];
+        assert_eq!(others(&[], &untied), [("chain-6".to_owned(), "no waiter".to_owned()), sleeps]);
+        let mut lock = rwsem(1, &[]);
+        lock.waiters[0].task = task_ref(&stage.tasks[0]);
+        assert_eq!(others(&[lock], &[]), []);
+    }
 }

@@ -213,4 +213,15 @@ mod tests {
         tickets.state = vec![("tickets_out", StateValue::Number(8))];
         assert_eq!(place(&tickets, &tickets.waiters[0]), ", third of eight tickets");
     }
+
+    #[test]
+    fn a_chain_of_seven_locks_is_no_sentence_any_more() {
+        let chain = |locks: u32| {
+            let name = |n: u32| format!("m{n}");
+            let one = |n: u32| lock(&name(n), LockKind::Mutex, &[3 + n + 1], &[3 + n]);
+            of((0..locks).map(one).collect(), Vec::new())
+        };
+        assert!(chain(6).unwrap().ends_with("m5, held by t[9]."));
+        assert_eq!(chain(7), None);
+    }
 }

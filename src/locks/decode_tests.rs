@@ -249,3 +249,19 @@ fn a_completion_that_was_completed_just_short_of_all_is_counted() {
     let words = decoded(types, "completion", &[(0, done)], completion).words;
     assert_eq!(words, format!("completed {done} times, not yet consumed"));
 }
+
+#[test]
+fn the_bits_of_a_page_that_are_known_are_told_in_words() {
+    use crate::locks::testing::{Stage, demo};
+    let at = demo().symbols().address("hu_sem").unwrap();
+    let bit = |name| crate::locks::whole::page_bit(demo().types(), name).unwrap();
+    let (locked, writeback) = (1_u64 << bit("PG_locked"), 1_u64 << bit("PG_writeback"));
+    let words = |flags: u64| {
+        let stage = Stage::with(|memory| memory.put64(at.0, flags));
+        decode(&stage.session, LockKind::Folio, at, false).unwrap().words
+    };
+    assert_eq!(words(0), "not locked");
+    assert_eq!(words(locked), "locked");
+    assert_eq!(words(writeback), "under writeback");
+    assert_eq!(words(locked | writeback), "locked, under writeback");
+}

@@ -231,7 +231,11 @@ mod tests {
         let spins = ["native_queued_spin_lock_slowpath", "_raw_spin_lock"];
         let in_interrupt = [spins[0], spins[1], "tick_sched_timer", "<IRQ> vfs_read"];
         assert!(interrupted(&in_interrupt));
-        assert!(!interrupted(&["nmi_handle", "<IRQ> native_queued_spin_lock_slowpath", "vfs_read"]));
+        assert!(!interrupted(&[
+            "nmi_handle",
+            "<IRQ> native_queued_spin_lock_slowpath",
+            "vfs_read"
+        ]));
         assert!(!interrupted(&["tick_sched_timer", "<IRQ> vfs_read"]));
         assert!(!interrupted(&[spins[0], spins[1], "page_fault", "<EXC> vfs_read"]));
     }

@@ -412,4 +412,96 @@ mod tests {
             "not CPU 0 (has preemption disabled for no other lock), not CPU 2 (spins for it)"
         );
     }
+
+    use crate::locks::testing::{Stage, demo};
+    use crate::locks::verdict::tests::lock;
+
+    const SPINS: [&str; 2] = ["native_queued_spin_lock_slowpath", "_raw_spin_lock"];
+
+    /// CPU 0 is idle, CPU 1 in the kernel, CPU 2 spins, with these preemption counts; and the lock that it
+    /// spins for.
+    fn machine(counts: [u32; 3], spins: &[&str]) -> (Stage, Lock) {
+        let mut stage = Stage::with(|memory| {
+            let demo = demo();
+            let symbol = demo.symbols().address("__preempt_count").unwrap();
+            for (cpu, count) in demo.cpus().iter().zip(counts) {
+                memory.put(cpu.per_cpu(symbol).0, &count.to_le_bytes());
+            }
+        });
+        stage.run("swapper/0", 0, &["mwait_idle", "do_idle"]);
+        stage.run("mm-spinner", 1, &["vfs_read", "ksys_read"]);
+        let spinner = stage.run("mm-holder", 2, spins);
+        let mut lock = lock("s", LockKind::Spinlock, &[], &[1]);
+        lock.waiters[0].task = crate::locks::analysis::task_ref(&stage.tasks[spinner]);
+        (stage, lock)
+    }
+
+    /// Who is left as a holder, and how sure that is; then what is said of the CPUs.
+    fn left(stage: &Stage, lock: &mut Lock) -> (Vec<(String, Confidence)>, Option<String>) {
+        let spinning = lock.waiters.iter().map(|waiter| waiter.task.at).collect();
+        let cpus = add(&stage.scene(), lock, &spinning, &[]);
+        let holders = lock.holders.iter().map(|it| (it.task.comm.to_string(), it.confidence));
+        (holders.collect(), cpus.map(|cpus| cpus.struck))
+    }
+
+    #[test]
+    fn the_only_cpu_that_has_counted_a_lock_too_many_is_the_likely_holder() {
+        let (stage, mut lock) = machine([1, 1, 1], &SPINS);
+        let (holders, struck) = left(&stage, &mut lock);
+        assert_eq!(holders, [("mm-spinner".to_owned(), Confidence::Likely)]);
+        let why = "it runs on CPU 1 and has preemption disabled 1 time(s) more than its waiting and the \
+                   locks in its code explain; not CPU 0 (has preemption disabled for no other lock), not \
+                   CPU 2 (spins for it)";
+        assert_eq!(lock.holders[0].why.to_string(), why);
+        assert!(why.ends_with(&struck.unwrap()));
+    }
+
+    #[test]
+    fn without_counts_or_with_several_left_each_is_merely_possible() {
+        let possible = |comm: &str| (comm.to_owned(), Confidence::Possible);
+        let (stage, mut lock) = machine([0, 0, 0], &SPINS);
+        assert_eq!(left(&stage, &mut lock).0, [possible("mm-spinner")]);
+        assert_eq!(lock.holders[0].why.to_string(), "it runs on CPU 1 and is in the kernel");
+        let (stage, mut lock) = machine([2, 1, 1], &SPINS);
+        let all = [possible("swapper/0"), possible("mm-spinner")];
+        assert_eq!(left(&stage, &mut lock).0, all);
+        assert!(!lock.holders[0].why.to_string().contains("not CPU 2"));
+    }
+
+    #[test]
+    fn whoever_spins_is_left_only_in_an_interrupt_or_if_nobody_else_is() {
+        let (stage, mut lock) = machine([1, 1, 2], &SPINS);
+        let (holders, struck) = left(&stage, &mut lock);
+        assert_eq!(holders, [("mm-spinner".to_owned(), Confidence::Likely)]);
+        assert!(struck.unwrap().contains("not CPU 2 (spins for it, in no interrupt)"));
+        let (stage, mut lock) = machine([1, 0, 2], &SPINS);
+        assert_eq!(left(&stage, &mut lock).0, [("mm-holder".to_owned(), Confidence::Likely)]);
+        let in_interrupt = [SPINS[0], SPINS[1], "tick_sched_timer", "<IRQ> vfs_read"];
+        let (stage, mut lock) = machine([1, 1, 2], &in_interrupt);
+        assert_eq!(left(&stage, &mut lock).0.len(), 2);
+    }
+
+    #[test]
+    fn a_free_lock_and_one_whose_holder_is_known_are_left_alone() {
+        let (stage, mut lock) = machine([1, 1, 1], &SPINS);
+        lock.readers = Some(0);
+        assert_eq!(left(&stage, &mut lock), (Vec::new(), None));
+        let (stage, mut lock) = machine([1, 1, 1], &SPINS);
+        lock.kind = LockKind::Mutex;
+        assert_eq!(left(&stage, &mut lock), (Vec::new(), None));
+    }
+
+    #[test]
+    fn a_cpu_is_in_user_mode_if_it_was_there_when_the_machine_was_stopped() {
+        let user = |functions: &[&str]| {
+            let mut stage = Stage::new();
+            let index = stage.run("chain-7", 1, functions);
+            in_user_mode(&stage.scene(), &stage.traces[index])
+        };
+        assert!(user(&["<USER>"]));
+        assert!(user(&["crash_nmi_callback", "asm_exc_nmi", "<USER>"]));
+        assert!(!user(&["vfs_read", "entry_SYSCALL_64_after_hwframe", "<USER>"]));
+        assert!(!user(&["mwait_idle"]));
+        assert!(!user(&[]));
+    }
 }

@@ -311,13 +311,8 @@ fn components(
 
 /// The holders that wait for no lock with a known holder: where each chain of waiting ends.
 pub(super) fn roots(graph: &LockGraph, edges: &Edges) -> Vec<(TaskRef, usize)> {
-    let in_cycle: HashSet<VirtAddr> =
-        graph.cycles.iter().flat_map(|cycle| &cycle.tasks).map(|task| task.at).collect();
     let mut roots: HashMap<VirtAddr, TaskRef> = HashMap::new();
     for holder in graph.locks.iter().flat_map(|lock| &lock.holders) {
-        if holder.confidence == Confidence::Possible || in_cycle.contains(&holder.task.at) {
-            continue;
-        }
         let goes_on =
             edges.waits.get(&holder.task.at).and_then(|&lock| graph.locks.get(lock)).is_some_and(
                 |lock| lock.holders.iter().any(|next| next.confidence != Confidence::Possible),

@@ -16,7 +16,7 @@ use super::{Confidence, LockKind, Mode, Spot, Why, api, asked};
 use crate::debuginfo::{Kind, TypeError, Types};
 use crate::dump::{Fault, VirtAddr};
 use crate::memory::VirtualMemory;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// Where a lock keeps the end of its queue, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -154,7 +154,8 @@ pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, waits: &mut Waits) {
             }),
         }
     }
-    let keys: Vec<_> = waits
+    // A lock that has both those who sleep and those who spin is one.
+    let keys: BTreeSet<_> = waits
         .found
         .iter()
         .map(|found| (found.kind, found.at))
@@ -386,5 +387,94 @@ mod tests {
         assert_eq!(spins_for(&reads), Some((LockKind::Rwsem, Mode::Read, 1)));
         assert_eq!(spins_for(&["__schedule", "schedule", "__mutex_lock", "f"]), None);
         assert_eq!(spins_for(&["queued_spin_lock_slowpath", "f"]), None);
+    }
+
+    use crate::locks::testing::{Stage, demo, task};
+
+    /// The address of a static lock of the demo, and where one of its members lies.
+    fn lock_and(symbol: &str, ty: &str, member: &str) -> (u64, u64) {
+        let demo = demo();
+        let at = demo.symbols().address(symbol).unwrap().0;
+        (at, at + demo.types().structure(ty).unwrap().offset_of(member).unwrap())
+    }
+
+    /// A task on CPU 2 that spins for the mutex `hu_abba_a`, and the queue of that once CPUs 2 and 1 are in
+    /// its osq or only CPU 1.
+    fn found(in_line: bool) -> Vec<(bool, Option<u32>, Confidence)> {
+        let (lock, tail) = lock_and("hu_abba_a", "mutex", "osq.tail");
+        let mut stage = Stage::with(|memory| {
+            let demo = demo();
+            let nodes = demo.symbols().address("osq_node").unwrap();
+            let node = |cpu: u32| {
+                let mut cpus = demo.cpus().iter();
+                cpus.find(|it| it.number == cpu).unwrap().per_cpu(nodes).0
+            };
+            let (first, second) = (node(2), node(1));
+            memory.put64(first, second);
+            memory.put64(first + 8, 0);
+            memory.put64(second, 0);
+            memory.put64(second + 8, if in_line { first } else { 0 });
+            memory.put(tail, &2_u32.to_le_bytes());
+        });
+        let spins = stage.run(
+            "mm-holder",
+            2,
+            &["<IRQ> mutex_spin_on_owner", "__mutex_lock.constprop.0", "f"],
+        );
+        stage.give(spins, 0, lock);
+        stage.run("mm-spinner", 1, &["osq_lock", "__mutex_lock.constprop.0", "f"]);
+        let sleeps = stage.enter("abba-bystander", &["schedule", "__mutex_lock.constprop.0"]);
+        let mut waits = Waits::default();
+        let sleeper = Queued {
+            spinning: false,
+            ..queued(sleeps, Mode::Excl, Confidence::Certain, Why::default())
+        };
+        let mutex = Found::new(LockKind::Mutex, VirtAddr(lock));
+        waits.found.push(Found { queue: vec![sleeper], ..mutex });
+        let scene = stage.scene();
+        find(&scene, &Code::new(&stage.session), &mut waits);
+        assert_eq!(waits.found.len(), 1);
+        let queue = waits.found[0].queue.iter();
+        queue.map(|it| (it.spinning, it.position, it.confidence)).collect()
+    }
+
+    #[test]
+    fn those_who_spin_stand_before_those_who_sleep_and_are_certain_in_the_locks_own_queue() {
+        use Confidence::{Certain, Likely};
+        let [first, second] = [1, 2].map(|place| (true, Some(place), Certain));
+        assert_eq!(found(true), [first, second, (false, None, Certain)]);
+        // What its registers say is only likely.
+        assert_eq!(found(false), [first, (true, None, Likely), (false, None, Certain)]);
+    }
+
+    #[test]
+    fn the_first_of_a_locks_list_spins_if_it_is_on_its_cpu() {
+        let (lock, _) = lock_and("hu_abba_a", "mutex", "owner");
+        let mut stage = Stage::new();
+        let first = stage.run("abba-2", 1, &["mutex_spin_on_owner", "__mutex_lock.constprop.0"]);
+        let mut waits = Waits::default();
+        let listed = Queued {
+            spinning: false,
+            position: Some(1),
+            ..queued(first, Mode::Excl, Confidence::Certain, Why::new("listed"))
+        };
+        let mutex = Found::new(LockKind::Mutex, VirtAddr(lock));
+        waits.found.push(Found { queue: vec![listed], ..mutex });
+        find(&stage.scene(), &Code::new(&stage.session), &mut waits);
+        let [queued] = &waits.found[0].queue[..] else { panic!("{waits:?}", waits = waits.found) };
+        assert_eq!((queued.spinning, queued.position), (true, Some(1)));
+        assert_eq!(queued.why.to_string(), "listed; it runs, and spins on the lock's owner");
+        assert_eq!(task(&stage.session, "abba-2").at, stage.tasks[first].at);
+    }
+
+    #[test]
+    fn whoever_spins_for_a_lock_that_nothing_names_is_not_tied() {
+        let mut stage = Stage::new();
+        stage.run("mm-holder", 2, &["mutex_spin_on_owner", "__mutex_lock.constprop.0", "f"]);
+        let mut waits = Waits::default();
+        find(&stage.scene(), &Code::new(&stage.session), &mut waits);
+        assert!(waits.found.is_empty());
+        let says = "it spins in mutex_spin_on_owner, and neither its registers nor its stack tell for which mutex";
+        assert_eq!(waits.untied[0].why, says);
     }
 }

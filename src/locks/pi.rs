@@ -197,11 +197,7 @@ fn writers(scene: &Scene<'_>, code: &Code<'_>, found: &mut HashMap<(LockKind, Vi
         let inner = inside(scene.session.types(), kind).and_then(|offset| at.checked_add(offset));
         let owner = inner.and_then(|inner| inner.checked_add(owner_in_base?));
         if let Some(owner) = owner
-            && scene
-                .session
-                .memory()
-                .read_u64(owner)
-                .is_ok_and(|owner| owner & !RT_MUTEX_FLAGS == task.at.0)
+            && owns(scene.session.memory(), owner, task.at)
         {
             confidence = Confidence::Certain;
             why = why.then("the rt_mutex in it is this task's").at(Spot::Member(owner));
@@ -228,6 +224,11 @@ fn number(queue: &mut [Queued]) {
             queued.position = queued.position.map(|position| position + 1);
         }
     }
+}
+
+/// Whether the owner of an rt_mutex, a word with flags, is this task.
+fn owns(memory: &dyn VirtualMemory, owner: VirtAddr, task: VirtAddr) -> bool {
+    memory.read_u64(owner).is_ok_and(|owner| owner & !RT_MUTEX_FLAGS == task.0)
 }
 
 #[cfg(test)]
@@ -347,5 +348,51 @@ mod tests {
         assert_eq!(kind(&writer), Some((LockKind::Rwsem, Mode::Write)));
         let plain = ["schedule", "rt_mutex_slowlock_block", "rt_mutex_slowlock"];
         assert_eq!(kind(&plain), Some((LockKind::RtMutex, Mode::Excl)));
+    }
+
+    #[test]
+    fn an_owner_is_the_task_whatever_its_flags() {
+        let mut memory = Image::default();
+        memory.put_u64(LOCK, WAITERS[0] | 1);
+        assert!(owns(&memory, VirtAddr(LOCK), VirtAddr(WAITERS[0])));
+        assert!(!owns(&memory, VirtAddr(LOCK), VirtAddr(WAITERS[1])));
+        assert!(!owns(&memory, VirtAddr(LOCK + 0x1000), VirtAddr(WAITERS[0])));
+    }
+
+    use crate::locks::testing::{Stage, demo, task};
+
+    /// The rt_mutexes found where a sleeping task's `pi_blocked_on` leads to a waiter that names this task and
+    /// this lock.
+    fn found(named: &str, lock: u64) -> Vec<Found> {
+        let demo = demo();
+        let sleeps = task(&demo, "chain-7");
+        let waiter = sleeps.stack.plus(0x100);
+        let ty = demo.types().structure("rt_mutex_waiter").unwrap();
+        let member = |name: &str| waiter.plus(ty.offset_of(name).unwrap()).0;
+        let mut stage = Stage::with(|memory| {
+            memory.put64(member("task"), task(&demo, named).at.0);
+            memory.put64(member("lock"), lock);
+        });
+        let index =
+            stage.enter("chain-7", &["schedule", "rt_mutex_slowlock_block", "rt_mutex_lock"]);
+        stage.tasks[index].pi_blocked_on = Ok(waiter);
+        let mut waits = Waits::default();
+        find(&stage.scene(), &Code::new(&stage.session), &mut waits);
+        waits.found
+    }
+
+    #[test]
+    fn a_waiter_that_names_another_task_is_doubtful() {
+        let lock = demo().symbols().address("hu_sem").unwrap().0;
+        let own = found("chain-7", lock);
+        assert_eq!((own[0].kind, own[0].at.0, own[0].queue.len()), (LockKind::RtMutex, lock, 1));
+        assert_eq!(own[0].doubts, [""; 0]);
+        let other = found("chain-6", lock);
+        assert_eq!(other[0].queue.len(), 1);
+        assert!(
+            other[0].doubts[0].ends_with("of chain-7[124] names another task"),
+            "{:?}",
+            other[0].doubts
+        );
     }
 }

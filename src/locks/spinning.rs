@@ -373,4 +373,44 @@ mod tests {
             ]
         );
     }
+
+    use crate::locks::testing::{Stage, demo};
+
+    #[test]
+    fn the_queue_of_a_rwlock_is_told_by_its_second_word() {
+        let at = demo().symbols().address("hu_mm_spin").unwrap().0;
+        let doubts = |kind, first: u32, second: u32| {
+            let stage = Stage::with(|memory| {
+                memory.put(at, &first.to_le_bytes());
+                memory.put(at + 4, &second.to_le_bytes());
+            });
+            in_order(&stage.scene(), None, kind, VirtAddr(at), vec![spinner(0, true, None)]).doubts
+        };
+        let wild = "its last in line should be CPU 40, which the machine does not have";
+        assert_eq!(doubts(LockKind::Rwlock, 0, tail(40, 0)), [wild]);
+        assert_eq!(doubts(LockKind::Spinlock, 0, tail(40, 0)), [""; 0]);
+        assert_eq!(doubts(LockKind::Spinlock, tail(40, 0), 0), [wild]);
+    }
+
+    #[test]
+    fn an_order_that_is_not_known_is_doubtful_only_among_several() {
+        let at = VirtAddr(demo().symbols().address("hu_mm_spin").unwrap().0);
+        let doubts = |cpus: &[u32]| {
+            let stage = Stage::with(|memory| memory.put(at.0, &(1 | QSPIN_PENDING).to_le_bytes()));
+            let spinners = cpus.iter().map(|cpu| spinner(*cpu, true, None)).collect();
+            in_order(&stage.scene(), None, LockKind::Spinlock, at, spinners).doubts
+        };
+        // Whoever is pending has a place.
+        assert_eq!(doubts(&[0, 1]), [""; 0]);
+        let unknown = |cpus: &[u32]| {
+            let spinners = cpus.iter().map(|cpu| spinner(*cpu, true, None)).collect();
+            let stage = Stage::with(|memory| memory.put(at.0, &1_u32.to_le_bytes()));
+            in_order(&stage.scene(), None, LockKind::Spinlock, at, spinners).doubts
+        };
+        assert_eq!(unknown(&[0]), [""; 0]);
+        assert_eq!(
+            unknown(&[0, 1]),
+            ["the order of some of those who spin for it could not be told"]
+        );
+    }
 }

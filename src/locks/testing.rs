@@ -6,7 +6,7 @@
 use super::scene::Scene;
 use crate::dump::{Dump, VirtAddr};
 use crate::kernel::{Options, Progress, Session, State, Task};
-use crate::unwind::{End, Frame, FrameKind, Registers, Trace};
+use crate::unwind::{End, Frame, FrameKind, Register, Registers, Trace};
 use memory::Memory;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -83,6 +83,15 @@ impl Stage {
         let task = &mut self.tasks[index];
         (task.active, task.cpu, task.state) = (true, Ok(cpu), Ok(State::Running));
         index
+    }
+
+    /// Lets a frame of a task be at the first instruction of its function, which was given this.
+    pub(super) fn give(&mut self, task: usize, frame: usize, first_argument: u64) {
+        let frames = &mut self.traces[task].frames;
+        let sp = frames[frame + 1].sp.minus(8);
+        frames[frame].sp = sp;
+        frames[frame].registers.set(Register::Rdi, Some(first_argument));
+        assert_ne!(frames[frame].kind, FrameKind::Call, "a caller is behind a call");
     }
 
     pub(super) fn scene(&self) -> Scene<'_> {

@@ -210,15 +210,24 @@ fn wanted_of_spinning(scene: &Scene<'_>, lock: &Lock) -> Vec<String> {
             continue;
         }
         let cpu = scene.session.cpus().iter().find(|cpu| cpu.number == number);
-        if cpu.is_some_and(|cpu| cpu.registers.is_err()) {
-            wanted.push(format!("the registers of CPU {number}, which are not in the dump"));
-        } else if let Some((_, why)) = cut(scene, index) {
-            wanted.push(format!("the rest of the stack on CPU {number} ({why})"));
-            wanted.extend(unwinding(scene, index));
-        }
+        let registers = cpu.is_none_or(|cpu| cpu.registers.is_ok());
+        let cut = cut(scene, index).map(|(_, why)| why);
+        wanted.extend(missing_of(number, registers, cut));
+        wanted.extend(cut.filter(|_| registers).and_then(|_| unwinding(scene, index)));
     }
     wanted.push("a kernel with CONFIG_DEBUG_SPINLOCK, which records the owner".to_owned());
     wanted
+}
+
+/// What the dump lacks of a CPU, whose registers it has or not, and whose stack is cut for this reason.
+fn missing_of(number: u32, registers: bool, cut: Option<&str>) -> Option<String> {
+    match cut {
+        _ if !registers => {
+            Some(format!("the registers of CPU {number}, which are not in the dump"))
+        }
+        Some(why) => Some(format!("the rest of the stack on CPU {number} ({why})")),
+        None => None,
+    }
 }
 
 fn wanted(scene: &Scene<'_>, lock: &Lock) -> Vec<String> {
@@ -292,5 +301,127 @@ mod tests {
         let found = Case { place: BLOCKED, tasks: Vec::new(), says: String::new() };
         let told = off_cpu(BLOCKED, &found, 2, None, false);
         assert!(told.starts_with("unlikely, though this kernel does not notice it: "), "{told}");
+    }
+
+    use crate::locks::StateValue;
+    use crate::locks::testing::Stage;
+    use crate::locks::verdict::tests::lock;
+    use LockKind::{Completion, Folio, Futex, Mutex, Rwsem, Semaphore, Spinlock};
+
+    #[test]
+    fn a_candidate_is_where_its_state_says_unless_it_is_on_a_cpu() {
+        let mut stage = Stage::new();
+        stage.enter("chain-7", &[]);
+        let place = |stage: &mut Stage, state| {
+            stage.tasks[0].state = Ok(state);
+            place_of(&stage.tasks[0])
+        };
+        assert_eq!(place(&mut stage, State::Running), RUNNABLE);
+        assert_eq!(place(&mut stage, State::Uninterruptible), BLOCKED);
+        assert_eq!(place(&mut stage, State::Interruptible), SLEEPING);
+        assert_eq!(place(&mut stage, State::Stopped), SLEEPING);
+        stage.tasks[0].active = true;
+        assert_eq!(place(&mut stage, State::Uninterruptible), RUNNING);
+    }
+
+    /// What is not decided about a lock that the first task of the stage possibly holds.
+    fn undecided(stage: &Stage, lock: &Lock, cpus: Option<&Cpus>) -> Option<Undecided> {
+        let mut lock = lock.clone();
+        if let Some(holder) = lock.holders.first_mut() {
+            holder.confidence = Confidence::Possible;
+            holder.task = crate::locks::analysis::task_ref(&stage.tasks[0]);
+        }
+        of(&stage.scene(), &[], &Edges::of(&[]), &lock, cpus)
+    }
+
+    #[test]
+    fn of_a_lock_that_sleeps_the_candidates_are_sorted_by_where_they_are() {
+        let mut stage = Stage::new();
+        stage.enter("chain-7", &["schedule", "msleep"]);
+        stage.enter("chain-6", &["schedule", "msleep"]);
+        let found = undecided(&stage, &lock("rw", Rwsem, &[1], &[2]), None).unwrap();
+        let cases: Vec<_> = found.cases.iter().map(|case| (case.place, case.tasks.len())).collect();
+        assert_eq!(cases, [(BLOCKED, 1), (EXITED, 0)]);
+        assert_eq!(found.cases[0].says, "chain-7[124], which sleeps uninterruptibly in msleep");
+        assert!(found.cases[1].says.ends_with("no live frame of the other 1 tasks took it"));
+        let found = undecided(&stage, &lock("p", Folio, &[], &[2]), None).unwrap();
+        assert_eq!(found.cases[0].place, "no task");
+    }
+
+    #[test]
+    fn of_a_spinlock_what_strikes_the_cpus_out_is_said_and_whether_an_exit_would_be_noticed() {
+        let mut stage = Stage::new();
+        stage.run("chain-7", 1, &["vfs_read"]);
+        stage.enter("chain-6", &["schedule", "msleep"]);
+        let says = |holders: &[u32], struck: &str, counts| {
+            let cpus = Cpus { struck: struck.to_owned(), counts };
+            let found = undecided(&stage, &lock("s", Spinlock, holders, &[2]), Some(&cpus));
+            found.unwrap().cases.into_iter().map(|case| case.says).collect::<Vec<_>>()
+        };
+        let cases = says(&[1], "not CPU 0 (is idle)", true);
+        assert_eq!(cases[0], "chain-7[124], which runs on CPU 1 in vfs_read; not CPU 0 (is idle)");
+        assert_eq!(cases[1], "no: no task is there");
+        assert!(cases[2].starts_with("unlikely: the stack of the 1 task there"), "{}", cases[2]);
+        assert!(cases[4].starts_with("unlikely: the log has no word"), "{}", cases[4]);
+        let cases = says(&[], "", false);
+        assert_eq!(cases[0], "nobody that can");
+        assert!(cases[4].starts_with("not excluded"), "{}", cases[4]);
+    }
+
+    #[test]
+    fn what_nobody_can_hold_or_somebody_does_for_sure_is_not_undecided() {
+        let mut stage = Stage::new();
+        stage.enter("chain-7", &[]);
+        for kind in [Completion, Futex, LockKind::Waitqueue, LockKind::Bit] {
+            assert_eq!(undecided(&stage, &lock("l", kind, &[], &[2]), None), None);
+        }
+        assert_eq!(undecided(&stage, &lock("l", Mutex, &[], &[]), None), None);
+        let free = Lock { readers: Some(0), ..lock("l", Rwsem, &[], &[2]) };
+        assert_eq!(undecided(&stage, &free, None), None);
+        let orphaned = Lock { orphaned: true, ..lock("l", Rwsem, &[], &[2]) };
+        assert_eq!(undecided(&stage, &orphaned, None), None);
+        let held = lock("l", Rwsem, &[1], &[2]);
+        assert_eq!(of(&stage.scene(), &[], &Edges::of(&[]), &held, None), None);
+    }
+
+    #[test]
+    fn what_would_decide_it_depends_on_the_kind_of_lock() {
+        let mut stage = Stage::new();
+        stage.enter("chain-7", &[]);
+        let wanted = |lock: &Lock| wanted(&stage.scene(), lock).join("; ");
+        assert!(wanted(&lock("l", Mutex, &[], &[2])).contains("CONFIG_LOCKDEP"));
+        assert_eq!(wanted(&lock("l", Folio, &[], &[2])), "");
+        let mut semaphore = lock("l", Semaphore, &[], &[2]);
+        let blocker = wanted(&semaphore);
+        assert!(blocker.starts_with("a kernel with CONFIG_DETECT_HUNG_TASK_BLOCKER"), "{blocker}");
+        semaphore.state.push(("last_holder", StateValue::Bits(0)));
+        assert_eq!(wanted(&semaphore), "");
+    }
+
+    #[test]
+    fn stacks_that_are_cut_short_would_decide_it_too() {
+        let mut stage = Stage::new();
+        for comm in ["chain-7", "chain-6", "chain-5"] {
+            stage.enter(comm, &["schedule"]);
+        }
+        let runs = stage.run("mm-holder", 2, &["vfs_read"]);
+        for index in [0, 1, runs] {
+            stage.traces[index].end = End::Cut("its page is not in the dump".to_owned());
+        }
+        let wanted = wanted(&stage.scene(), &lock("l", Folio, &[], &[2]));
+        assert_eq!(
+            wanted,
+            [
+                "the rest of the stack of chain-7[124] (its page is not in the dump) and of 1 more tasks"
+            ]
+        );
+        let of_cpus = wanted_of_spinning(&stage.scene(), &lock("s", Spinlock, &[], &[2]));
+        assert_eq!(of_cpus[0], "the rest of the stack on CPU 2 (its page is not in the dump)");
+        assert!(of_cpus[1].contains("CONFIG_DEBUG_SPINLOCK"));
+        assert_eq!(missing_of(3, true, None), None);
+        assert_eq!(
+            missing_of(3, false, Some("so")).unwrap(),
+            "the registers of CPU 3, which are not in the dump"
+        );
     }
 }

@@ -656,4 +656,13 @@ pub(super) mod tests {
             "No task waits for a lock, and none is in uninterruptible sleep."
         );
     }
+
+    #[test]
+    fn of_very_many_who_may_hold_it_a_dozen_is_named() {
+        let all: Vec<u32> = (1..=15).collect();
+        let mut maybe = lock("m", Rwsem, &all, &[20]);
+        maybe.holders.iter_mut().for_each(|it| it.confidence = Confidence::Possible);
+        let told = told(vec![maybe], "", 0);
+        assert!(told.ends_with("possibly t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8], t[9], t[10], t[11], t[12], 3 more."), "{told}");
+    }
 }
