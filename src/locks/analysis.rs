@@ -722,4 +722,17 @@ mod tests {
         lock.waiters[0].task = task_ref(&stage.tasks[0]);
         assert_eq!(others(&[lock], &[]), []);
     }
+
+    #[test]
+    fn a_lock_whose_record_leads_nowhere_is_listed_and_says_so() {
+        let mut stage = Stage::new();
+        let waits = stage.enter("chain-7", &["schedule", "mutex_lock"]);
+        for kind in [LockKind::Mutex, LockKind::Rwsem, LockKind::Semaphore, LockKind::RtMutex] {
+            let at = VirtAddr(0xdead_0000_0000_0100);
+            let found = Found { queue: vec![queued(waits, None, false)], ..Found::new(kind, at) };
+            let lock = made(&stage, found);
+            assert_eq!((lock.words.as_str(), lock.waiters.len()), ("state unknown, 1 waiting", 1));
+            assert!(lock.doubts[0].contains("not a canonical address"), "{:?}", lock.doubts);
+        }
+    }
 }

@@ -142,6 +142,16 @@ pub(super) fn decode(
     }
 }
 
+impl Decoded {
+    /// What is left of a lock whose count cannot be.
+    fn impossible(mut self, doubt: String) -> Decoded {
+        self.words = "impossible count".to_owned();
+        self.readers = None;
+        self.doubts.push(doubt);
+        self
+    }
+}
+
 /// `struct rt_mutex_base`, of which a sleeping lock of PREEMPT_RT is made too.
 fn rt_mutex(lock: &Object<'_>) -> Result<Decoded, ObjectError> {
     let owner = lock.member("owner")?.u64()?;
@@ -180,6 +190,10 @@ fn rt_rwlock(lock: &Object<'_>) -> Result<Decoded, ObjectError> {
         ..Decoded::default()
     };
     decoded.state.extend(inner.state);
+    if u64::from(readers) > READERS_LIMIT || readers > 0 && count & RT_WRITER_BIAS != 0 {
+        let says = format!("readers {count:#x} are no count: not a lock, or damaged");
+        return Ok(decoded.impossible(says));
+    }
     if writer {
         decoded.words = "held by a writer".to_owned();
         decoded.holders = inner
@@ -217,7 +231,7 @@ fn percpu_rwsem(
         (_, 0) => "held by a writer".to_owned(),
         (_, many) => format!("held by {many} readers"),
     };
-    Ok(Decoded {
+    let decoded = Decoded {
         state: vec![
             ("block", StateValue::Number(i64::try_from(block).unwrap_or(i64::MAX))),
             ("readers", StateValue::Number(i64::from(readers))),
@@ -226,7 +240,12 @@ fn percpu_rwsem(
         words,
         readers: (readers > 0 || block == 0).then_some(u64::from(readers)),
         ..Decoded::default()
-    })
+    };
+    if u64::from(readers) > READERS_LIMIT {
+        let says = format!("its CPUs' counts add up to {readers} readers: damaged, or no lock");
+        return Ok(decoded.impossible(says));
+    }
+    Ok(decoded)
 }
 
 /// `struct qspinlock` (include/asm-generic/qspinlock_types.h).
@@ -255,7 +274,7 @@ fn qrwlock(count: u32) -> Decoded {
         (false, 1) => "held by 1 reader".to_owned(),
         (false, many) => format!("held by {many} readers"),
     };
-    Decoded {
+    let decoded = Decoded {
         state: vec![
             ("cnts", StateValue::Bits(u64::from(count))),
             ("writer", StateValue::Flag(writer)),
@@ -265,7 +284,13 @@ fn qrwlock(count: u32) -> Decoded {
         words,
         readers: (!writer).then_some(u64::from(readers)),
         ..Decoded::default()
+    };
+    if u64::from(readers) > READERS_LIMIT {
+        let says =
+            format!("cnts {count:#x} would mean {readers} readers: not a rwlock, or damaged");
+        return decoded.impossible(says);
     }
+    decoded
 }
 
 /// The flags of a folio, which are those of its first page.
@@ -352,12 +377,9 @@ fn rwsem(lock: &Object<'_>) -> Result<Decoded, ObjectError> {
         ..Decoded::default()
     };
     if readers > READERS_LIMIT {
-        decoded.doubts.push(format!(
-            "count {count:#x} would mean {readers} readers: not a rwsem, or damaged"
-        ));
-        decoded.words = "impossible count".to_owned();
-        decoded.readers = None;
-        return Ok(decoded);
+        let says =
+            format!("count {count:#x} would mean {readers} readers: not a rwsem, or damaged");
+        return Ok(decoded.impossible(says));
     }
     if writer {
         decoded.words = "held by a writer".to_owned();
@@ -409,6 +431,10 @@ fn semaphore(lock: &Object<'_>) -> Result<Decoded, ObjectError> {
         },
         ..Decoded::default()
     };
+    if u64::try_from(count).is_ok_and(|count| count > READERS_LIMIT) {
+        let says = format!("count {count} would mean as many permits: not a semaphore, or damaged");
+        decoded = decoded.impossible(says);
+    }
     // CONFIG_DETECT_HUNG_TASK_BLOCKER, since 6.16.
     if let Ok(last) = lock.member("last_holder") {
         let task = VirtAddr(last.u64()?);

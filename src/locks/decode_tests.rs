@@ -265,3 +265,30 @@ fn the_bits_of_a_page_that_are_known_are_told_in_words() {
     assert_eq!(words(writeback), "under writeback");
     assert_eq!(words(locked | writeback), "locked, under writeback");
 }
+
+#[test]
+fn more_readers_or_permits_than_there_are_tasks_are_damage() {
+    let impossible = |decoded: Decoded| {
+        assert_eq!((decoded.words.as_str(), decoded.readers), ("impossible count", None));
+        assert!(holders(&decoded).is_empty());
+        decoded.doubts.join("; ")
+    };
+    let percpu = impossible(percpu_with(0, [0, u32::MAX], "block"));
+    assert_eq!(percpu, "its CPUs' counts add up to 4294967295 readers: damaged, or no lock");
+    assert!(impossible(qrwlock(0xffff_fe00)).starts_with("cnts 0xfffffe00 would mean 8388607"));
+    let semaphore = |count| {
+        let types = types().with("semaphore", 40, &[("count", 4, 4)]);
+        decoded(types, "semaphore", &[(4, count)], semaphore)
+    };
+    assert!(impossible(semaphore(0xffff_fffe)).starts_with("count 4294967294 would mean"));
+    let rt = |readers: u32| {
+        let words = [(0, readers.into()), (32, TASK)];
+        decoded(rt_types(), "rwbase_rt", &words, rt_rwlock)
+    };
+    assert_eq!(
+        impossible(rt(0x2000_0000)),
+        "readers 0x20000000 are no count: not a lock, or damaged"
+    );
+    // A writer that holds it has waited for all readers to leave.
+    impossible(rt(0x4000_0001));
+}

@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn a_task_off_the_cpus_is_told_by_its_state_and_who_called_the_scheduler() {
         let says = |functions: &[&str], state| doing(functions, false, state);
-        let sleeps = ["__schedule", "schedule", "schedule_timeout", "msleep", "vfs_read"];
+        let sleeps = ["__schedule", "schedule", "msleep", "vfs_read"];
         for (state, words) in [
             (State::Interruptible, "sleeps interruptibly in msleep ← vfs_read"),
             (State::Uninterruptible, "sleeps uninterruptibly in msleep ← vfs_read"),

@@ -21,6 +21,7 @@ use crate::kernel::{Session, Task};
 use crate::memory::VirtualMemory;
 use crate::unwind::{FrameKind, Register};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// `FUT_OFF_INODE | FUT_OFF_MMSHARED`: bits of a key's offset that say what kind of key it is.
 const OFFSET_FLAGS: u32 = 3;
@@ -112,13 +113,13 @@ pub(super) fn find(scene: &Scene<'_>, waits: &mut Waits) {
         }
     };
     let mut found: HashMap<Key, Found> = HashMap::new();
-    let mut chains = Chains { scene, whole: HashMap::new() };
+    let mut chains = Chains { scene, of: HashMap::new() };
     for (index, task) in scene.tasks.iter().enumerate() {
         if task.active || task.mm.is_none() {
             continue;
         }
         let Some(pi) = sleeps_in_futex(&scene.functions(index)) else { continue };
-        let Some((queue, key)) = queue_of(&mut chains, &layout, index) else { continue };
+        let Some((queue, key, damage)) = queue_of(&mut chains, &layout, index) else { continue };
         let at = match key {
             Key::Private(_, at) => Some(at),
             // Each process has it elsewhere: where the first one has it.
@@ -133,6 +134,12 @@ pub(super) fn find(scene: &Scene<'_>, waits: &mut Waits) {
             describe(scene, task, matches!(key, Key::Shared(..)), &mut lock);
             lock
         });
+        let mut confidence = Confidence::Certain;
+        if let Some(damage) = damage {
+            confidence = Confidence::Likely;
+            let says = "the chain that its futex_q is in could not be followed";
+            lock.doubts.push(format!("{}: {says}: {damage}", task.label()));
+        }
         let owner = owner_of(scene.memory(), &layout, queue);
         let pi = pi || owner.is_some();
         if let Some(owner) = owner
@@ -148,7 +155,7 @@ pub(super) fn find(scene: &Scene<'_>, waits: &mut Waits) {
             mode: if pi || !lock.recorded.is_empty() { Mode::Excl } else { Mode::None },
             position: None,
             spinning: false,
-            confidence: Confidence::Certain,
+            confidence,
             why: Why::new(format!(
                 "its futex_q at {queue}, on its own stack, is queued for this address{how}"
             ))
@@ -194,12 +201,24 @@ fn describe(scene: &Scene<'_>, task: &Task, shared: bool, lock: &mut Found) {
         }
     };
     lock.state.push(("word", StateValue::Bits(word.into())));
+    tell_owner(memory, task, shared, word, |pid| session.tasks().by_pid(pid), lock);
+}
+
+/// What a futex's word in user memory tells of its owner.
+fn tell_owner<'t>(
+    memory: &dyn VirtualMemory,
+    task: &Task,
+    shared: bool,
+    word: u32,
+    by_pid: impl Fn(u32) -> Option<&'t Task>,
+    lock: &mut Found,
+) {
     if word & FUTEX_OWNER_DIED != 0 && word & FUTEX_WAITERS != 0 {
         lock.doubts.push(format!("its word {word:#x} says that its owner died"));
     }
     let Some((owner, how)) = user_owner(memory, lock.at, word) else { return };
     // A number of another name space would be no thread of this process.
-    let owner = session.tasks().by_pid(owner).filter(|owner| shared || owner.tgid == task.tgid);
+    let owner = by_pid(owner).filter(|owner| shared || owner.tgid == task.tgid);
     lock.recorded.extend(owner.map(|owner| Recorded {
         task: owner.at,
         mode: Mode::Excl,
@@ -271,40 +290,66 @@ fn sleeps_in_futex(functions: &[&str]) -> Option<bool> {
     })
 }
 
+/// The chain of a hash bucket that a node is in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Chain {
+    /// It is in none.
+    None,
+    Closed,
+    /// Why it could not be followed.
+    Damaged(Arc<str>),
+}
+
 /// The chains of hash buckets, each walked once.
 struct Chains<'a, 's> {
     scene: &'a Scene<'s>,
-    /// Whether the chain that a node is in is closed, and has more than this node.
-    whole: HashMap<VirtAddr, bool>,
+    of: HashMap<VirtAddr, Chain>,
 }
 
 impl Chains<'_, '_> {
-    fn holds(&mut self, node: VirtAddr) -> bool {
-        if let Some(whole) = self.whole.get(&node) {
-            return *whole;
+    fn of(&mut self, node: VirtAddr) -> Chain {
+        if let Some(known) = self.of.get(&node) {
+            return known.clone();
         }
         let memory = self.scene.session.memory();
         let ring = Ring::walk(memory, node, 2 * self.scene.tasks.len() + 1024);
-        let whole = ring.damage.is_none() && ring.nodes.len() > 1;
-        self.whole.extend(ring.nodes.into_iter().map(|node| (node, whole)));
-        whole
+        let chain = match ring.damage {
+            Some(damage) => Chain::Damaged(damage.into()),
+            None if ring.nodes.len() > 1 => Chain::Closed,
+            None => Chain::None,
+        };
+        self.of.extend(ring.nodes.into_iter().map(|node| (node, chain.clone())));
+        chain
     }
 }
 
-/// The queue entry on a task's stack, and its key.
-fn queue_of(chains: &mut Chains<'_, '_>, layout: &Layout, index: usize) -> Option<(VirtAddr, Key)> {
+/// The queue entry on a task's stack, its key, and what is wrong with the chain that it is in. Where
+/// the chain does not tell, the key must: it names the task's own address space.
+fn queue_of(
+    chains: &mut Chains<'_, '_>,
+    layout: &Layout,
+    index: usize,
+) -> Option<(VirtAddr, Key, Option<Arc<str>>)> {
     let scene = chains.scene;
     let memory = scene.session.memory();
     let task = scene.tasks.get(index)?;
-    scene.own_slots(index)?.find_map(|slot| {
+    let mut damaged = None;
+    for slot in scene.own_slots(index)? {
         let queue = slot.minus(layout.task);
-        if !chains.holds(queue.plus(layout.node)) {
-            return None;
+        let chain = chains.of(queue.plus(layout.node));
+        let Some(key) = layout.key(memory, queue).filter(|_| chain != Chain::None) else {
+            continue;
+        };
+        let own = matches!(key, Key::Private(mm, _) if Some(mm) == task.mm);
+        match chain {
+            Chain::Closed if own || matches!(key, Key::Shared(..)) => {
+                return Some((queue, key, None));
+            }
+            Chain::Damaged(why) if own => damaged = damaged.or(Some((queue, key, Some(why)))),
+            _ => {}
         }
-        let key = layout.key(memory, queue)?;
-        let foreign = matches!(key, Key::Private(mm, _) if Some(mm) != task.mm);
-        (!foreign).then_some((queue, key))
-    })
+    }
+    damaged
 }
 
 #[cfg(test)]
@@ -406,5 +451,116 @@ mod tests {
         assert_eq!(owner(STATE, MM | 1), Some((MM, Confidence::Certain)));
         assert_eq!(owner(STATE, 1), None);
         assert_eq!(owner(0, MM), None);
+    }
+
+    use crate::locks::testing::{Stage, demo, memory::Memory, task};
+
+    /// The futexes found where `ps` and another task sleep in one, by futex_qs on their stacks in one chain
+    /// with this key, once that has come to harm.
+    fn found(key: (u64, u64, u32), harm: impl FnOnce(&mut Memory<'_>, [u64; 3])) -> Vec<Found> {
+        let demo = demo();
+        let layout = Layout::probe(demo.types()).unwrap();
+        let sleeps = ["ps", "init"].map(|comm| task(&demo, comm));
+        let queues = sleeps.map(|task| task.sp.clone().unwrap().0 + 0x40);
+        let head = demo.symbols().address("hu_never").unwrap().0 + 8;
+        let nodes = [head, queues[0] + layout.node, queues[1] + layout.node];
+        let mut stage = Stage::with(|memory| {
+            for (task, queue) in sleeps.iter().zip(queues) {
+                memory.put(queue, &[0; 112]);
+                memory.put64(queue + layout.task, task.at.0);
+                memory.put64(queue + layout.mm, key.0);
+                memory.put64(queue + layout.address, key.1);
+                memory.put(queue + layout.offset, &key.2.to_le_bytes());
+            }
+            for (node, next) in nodes.iter().zip(nodes.iter().cycle().skip(1)) {
+                memory.put64(*node, *next);
+                memory.put64(next + 8, *node);
+            }
+            harm(memory, nodes);
+        });
+        for comm in ["ps", "init"] {
+            let index =
+                stage.enter(comm, &["schedule", "futex_wait_queue", "futex_wait", "<USER>"]);
+            stage.tasks[index].mm = Some(VirtAddr(MM));
+            let user = stage.traces[index].frames.last_mut().unwrap();
+            user.registers.set(Register::Rdi, Some(AT));
+        }
+        let mut waits = Waits::default();
+        find(&stage.scene(), &mut waits);
+        waits.found
+    }
+
+    #[test]
+    fn those_with_one_key_wait_for_one_futex() {
+        let private = found((MM, AT & !0xfff, 0x380), |_, _| {});
+        let [lock] = &private[..] else { panic!("{private:?}") };
+        assert_eq!((lock.at.0, lock.queue.len()), (AT, 2));
+        assert!(
+            lock.queue
+                .iter()
+                .all(|it| (it.mode, it.confidence) == (Mode::None, Confidence::Certain))
+        );
+        // Of a shared one the address is what was passed to the call, if that can be.
+        let shared = found((77, 5, 0x381), |_, _| {});
+        assert_eq!((shared[0].at.0, shared[0].queue.len()), (AT, 2));
+        assert_eq!(found((77, 5, 0x201), |_, _| {}), []);
+        // A key of another address space is a leftover.
+        assert_eq!(found((MM + 0x1000, AT & !0xfff, 0x380), |_, _| {}), []);
+    }
+
+    #[test]
+    fn a_chain_that_loops_leaves_the_futex_listed_with_a_doubt() {
+        let harm = |memory: &mut Memory<'_>, nodes: [u64; 3]| memory.put64(nodes[2], nodes[1]);
+        let looping = found((MM, AT & !0xfff, 0x380), harm);
+        let [lock] = &looping[..] else { panic!("{looping:?}") };
+        assert_eq!((lock.at.0, lock.queue.len()), (AT, 2));
+        assert!(lock.queue.iter().all(|it| it.confidence == Confidence::Likely));
+        assert!(
+            lock.doubts.iter().any(|it| it.contains("could not be followed: ")),
+            "{:?}",
+            lock.doubts
+        );
+        // Nothing but the chain vouches for a shared key.
+        assert_eq!(found((77, 5, 0x381), harm), []);
+    }
+
+    #[test]
+    fn whoever_waits_for_what_somebody_owns_waits_for_a_mutex() {
+        let owned = found((MM, AT & !0xfff, 0x380), |memory, nodes| {
+            let demo = demo();
+            let layout = Layout::probe(demo.types()).unwrap();
+            let (state, owner) = layout.pi_owner.unwrap();
+            let at = demo.symbols().address("hu_sem").unwrap().0;
+            memory.put64(at + owner, task(&demo, "chain-7").at.0 | 1);
+            memory.put64(nodes[1] - layout.node + state, at);
+        });
+        assert_eq!(owned[0].recorded[0].confidence, Confidence::Certain);
+        assert!(owned[0].queue.iter().all(|it| it.mode == Mode::Excl), "{:?}", owned[0].queue);
+    }
+
+    #[test]
+    fn the_owner_in_user_memory_is_a_thread_of_the_process_or_it_is_shared() {
+        let demo = demo();
+        let waits = task(&demo, "ps");
+        let other = task(&demo, "init");
+        let told = |pid: u32, shared, bits| {
+            let mut lock = Found::new(LockKind::Futex, VirtAddr(AT));
+            let by_pid = |pid| demo.tasks().by_pid(pid);
+            tell_owner(
+                &Image::default(),
+                waits,
+                shared,
+                FUTEX_WAITERS | bits | pid,
+                by_pid,
+                &mut lock,
+            );
+            let owner = lock.recorded.first();
+            (owner.map(|it| (it.task, it.confidence)), lock.doubts.len())
+        };
+        let likely = |task: &Task| Some((task.at, Confidence::Likely));
+        assert_eq!(told(waits.pid, false, 0), (likely(waits), 0));
+        assert_eq!(told(other.pid, false, 0), (None, 0));
+        assert_eq!(told(other.pid, true, 0), (likely(other), 0));
+        assert_eq!(told(other.pid, true, FUTEX_OWNER_DIED), (likely(other), 1));
     }
 }

@@ -163,7 +163,20 @@ pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, waits: &mut Waits) {
         .chain(queues.keys().copied())
         .collect();
     for (kind, at) in keys {
-        let line = osq.line(session.memory(), kind, at).ok().flatten().unwrap_or_default();
+        let line = osq.line(session.memory(), kind, at).ok();
+        let place = waits.found.iter().position(|found| (found.kind, found.at) == (kind, at));
+        let known = place.and_then(|place| waits.found.get_mut(place));
+        let wild = line == Some(None) && !osq.nodes.is_empty();
+        let mut line = line.flatten().unwrap_or_default();
+        // No idle task takes a lock that sleeps.
+        let is_idle = |cpu: &u32| running(scene, *cpu).is_some_and(|task| is_idle(scene, task));
+        let idle: Vec<u32> = line.extract_if(.., |cpu| is_idle(cpu)).collect();
+        if let Some(found) = known {
+            let says = wild.then(|| "the end of its osq is the osq_node of no CPU".to_owned());
+            found.doubts.extend(says);
+            let says = idle.iter().map(|cpu| format!("CPU {cpu} stands in its osq, and is idle"));
+            found.doubts.extend(says);
+        }
         let mut queue = queues.remove(&(kind, at)).unwrap_or_default();
         let known: Vec<usize> = queue.iter().map(|queued| queued.task).collect();
         // Those in the lock's queue whose own frames do not say so.
@@ -189,7 +202,6 @@ pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, waits: &mut Waits) {
             queued.confidence = Confidence::Certain;
         }
         queue.sort_by_key(|queued| (queued.position.is_none(), queued.position));
-        let place = waits.found.iter().position(|found| (found.kind, found.at) == (kind, at));
         match place.and_then(|place| waits.found.get_mut(place)) {
             // Whoever spins takes it before those who have to be woken first.
             Some(found) => drop(found.queue.splice(0..0, queue)),
@@ -212,6 +224,10 @@ fn queued(task: usize, mode: Mode, confidence: Confidence, why: Why) -> Queued {
 fn running(scene: &Scene<'_>, cpu: u32) -> Option<usize> {
     let mut tasks = scene.tasks.iter().enumerate();
     tasks.find(|(_, task)| task.active && task.cpu == Ok(cpu)).map(|(index, _)| index)
+}
+
+fn is_idle(scene: &Scene<'_>, task: usize) -> bool {
+    scene.tasks.get(task).is_some_and(|task| task.pid == 0)
 }
 
 /// Whether the task is on its CPU in a function that takes a mutex or a rwsem.

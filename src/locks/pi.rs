@@ -50,19 +50,18 @@ impl Order {
         Ok(Order::Tree { node, root: base.offset_of("waiters")? })
     }
 
-    /// The place of the waiter at `waiter` among those of the lock at `base`, from 1.
-    fn place(
-        self,
-        memory: &dyn VirtualMemory,
-        base: VirtAddr,
-        waiter: VirtAddr,
-        limit: usize,
-    ) -> Option<u32> {
-        let (node, order) = match self {
-            Order::Tree { node, root } => (node, walk::rbtree(memory, base.plus(root), limit)),
-            Order::List { node, head } => (node, walk::list(memory, base.plus(head), limit)),
-        };
-        let place = order.found.iter().position(|at| *at == waiter.plus(node))?;
+    /// The nodes of those who wait for the lock at `base`.
+    fn walk(self, memory: &dyn VirtualMemory, base: VirtAddr, limit: usize) -> walk::Walked {
+        match self {
+            Order::Tree { root, .. } => walk::rbtree(memory, base.plus(root), limit),
+            Order::List { head, .. } => walk::list(memory, base.plus(head), limit),
+        }
+    }
+
+    /// The place of the waiter at `waiter` among these, from 1.
+    fn place(self, walked: &walk::Walked, waiter: VirtAddr) -> Option<u32> {
+        let (Order::Tree { node, .. } | Order::List { node, .. }) = self;
+        let place = walked.found.iter().position(|at| *at == waiter.plus(node))?;
         u32::try_from(place + 1).ok()
     }
 }
@@ -121,10 +120,17 @@ pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, waits: &mut Waits) {
                 .doubts
                 .push(format!("the waiter at {waiter} of {} names another task", task.label()));
         }
+        let walked = layout.order.walk(memory, base, scene.tasks.len() + 1);
+        if let Some(cut) = &walked.cut {
+            let says = format!("its waiters could not all be followed: {cut}");
+            if !entry.doubts.contains(&says) {
+                entry.doubts.push(says);
+            }
+        }
         entry.queue.push(Queued {
             task: index,
             mode,
-            position: layout.order.place(memory, base, waiter, scene.tasks.len()),
+            position: layout.order.place(&walked, waiter),
             spinning: false,
             confidence: Confidence::Certain,
             why: Why::new(format!(
@@ -275,7 +281,8 @@ mod tests {
         for (number, node) in ring.iter().enumerate() {
             memory.put_u64(*node, ring[(number + 1) % ring.len()]);
         }
-        let place = |waiter| order.place(&memory, VirtAddr(LOCK), VirtAddr(waiter), 10);
+        let place =
+            |waiter| order.place(&order.walk(&memory, VirtAddr(LOCK), 10), VirtAddr(waiter));
         assert_eq!(WAITERS.map(place), [Some(1), Some(2), Some(3)]);
         assert_eq!(place(0xffff_c900_0004_3d00), None);
     }
@@ -291,7 +298,8 @@ mod tests {
             memory.put_u64(node + 8, right);
             memory.put_u64(node + 16, left);
         }
-        let place = |waiter| order.place(&memory, VirtAddr(LOCK), VirtAddr(waiter), 10);
+        let place =
+            |waiter| order.place(&order.walk(&memory, VirtAddr(LOCK), 10), VirtAddr(waiter));
         assert_eq!(WAITERS.map(place), [Some(1), Some(2), Some(3)]);
     }
 
@@ -325,7 +333,8 @@ mod tests {
             memory.put_u64(node + 8, right);
             memory.put_u64(node + 16, left);
         }
-        let place = |waiter| order.place(&memory, VirtAddr(LOCK), VirtAddr(waiter), 10);
+        let place =
+            |waiter| order.place(&order.walk(&memory, VirtAddr(LOCK), 10), VirtAddr(waiter));
         assert_eq!([first, second].map(place), [Some(1), Some(2)]);
         assert_eq!(place(0xffff_c900_0004_3d00), None);
     }
@@ -362,16 +371,22 @@ mod tests {
     use crate::locks::testing::{Stage, demo, task};
 
     /// The rt_mutexes found where a sleeping task's `pi_blocked_on` leads to a waiter that names this task and
-    /// this lock.
-    fn found(named: &str, lock: u64) -> Vec<Found> {
+    /// this lock, whose tree of waiters begins at the waiter's node or at this address.
+    fn found(named: &str, lock: u64, top: Option<u64>) -> Vec<Found> {
         let demo = demo();
         let sleeps = task(&demo, "chain-7");
         let waiter = sleeps.stack.plus(0x100);
-        let ty = demo.types().structure("rt_mutex_waiter").unwrap();
-        let member = |name: &str| waiter.plus(ty.offset_of(name).unwrap()).0;
+        let offset = |ty, path| demo.types().structure(ty).unwrap().offset_of(path).unwrap();
+        let member = |path| waiter.0 + offset("rt_mutex_waiter", path);
+        let node = member("tree");
         let mut stage = Stage::with(|memory| {
             memory.put64(member("task"), task(&demo, named).at.0);
             memory.put64(member("lock"), lock);
+            memory.put64(lock + offset("rt_mutex_base", "waiters"), top.unwrap_or(node));
+            // Leaf or, with a top of its own, a node that is its own right child.
+            memory
+                .put64(node + offset("rb_node", "rb_right"), if top.is_some() { node } else { 0 });
+            memory.put64(node + offset("rb_node", "rb_left"), 0);
         });
         let index =
             stage.enter("chain-7", &["schedule", "rt_mutex_slowlock_block", "rt_mutex_lock"]);
@@ -382,12 +397,29 @@ mod tests {
     }
 
     #[test]
+    fn waiters_that_loop_or_lead_nowhere_leave_the_lock_listed_with_a_doubt() {
+        let lock = demo().symbols().address("hu_sem").unwrap().0;
+        let node = task(&demo(), "chain-7").stack.0 + 0x100;
+        let looping = found("chain-7", lock, Some(node));
+        assert_eq!(looping[0].queue[0].position, Some(1));
+        assert!(
+            looping[0].doubts[0].contains("could not all be followed"),
+            "{:?}",
+            looping[0].doubts
+        );
+        let wild = found("chain-7", lock, Some(0xdead_0000_0000_0100));
+        assert_eq!(wild[0].queue[0].position, None);
+        assert_eq!(wild[0].doubts.len(), 1);
+    }
+
+    #[test]
     fn a_waiter_that_names_another_task_is_doubtful() {
         let lock = demo().symbols().address("hu_sem").unwrap().0;
-        let own = found("chain-7", lock);
+        let own = found("chain-7", lock, None);
         assert_eq!((own[0].kind, own[0].at.0, own[0].queue.len()), (LockKind::RtMutex, lock, 1));
+        assert_eq!(own[0].queue[0].position, Some(1));
         assert_eq!(own[0].doubts, [""; 0]);
-        let other = found("chain-6", lock);
+        let other = found("chain-6", lock, None);
         assert_eq!(other[0].queue.len(), 1);
         assert!(
             other[0].doubts[0].ends_with("of chain-7[124] names another task"),

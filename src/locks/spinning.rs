@@ -169,11 +169,13 @@ fn in_order(
     let value = scene.session.memory().read_u32(word);
     let mut doubts = Vec::new();
     let tail = value.as_ref().ok().and_then(|value| (value >> QSPIN_TAIL_CPU_SHIFT).checked_sub(1));
-    if let Some(cpu) = tail
-        && !scene.session.cpus().iter().any(|known| known.number == cpu)
-    {
-        doubts
-            .push(format!("its last in line should be CPU {cpu}, which the machine does not have"));
+    if let Some(cpu) = tail {
+        let is_last = format!("its last in line should be CPU {cpu}");
+        if !scene.session.cpus().iter().any(|known| known.number == cpu) {
+            doubts.push(format!("{is_last}, which the machine does not have"));
+        } else if !spinners.iter().any(|spinner| spinner.cpu == Some(cpu)) {
+            doubts.push(format!("{is_last}, and nobody was found there who spins for it"));
+        }
     }
     let value = value.ok();
     let line = value.zip(nodes).map_or_else(Vec::new, |(value, nodes)| {

@@ -410,14 +410,12 @@ mod tests {
         }
         let wanted = wanted(&stage.scene(), &lock("l", Folio, &[], &[2]));
         assert_eq!(
-            wanted,
-            [
-                "the rest of the stack of chain-7[124] (its page is not in the dump) and of 1 more tasks"
-            ]
+            wanted[0],
+            "the rest of the stack of chain-7[124] (its page is not in the dump) and of 1 more tasks"
         );
         let of_cpus = wanted_of_spinning(&stage.scene(), &lock("s", Spinlock, &[], &[2]));
         assert_eq!(of_cpus[0], "the rest of the stack on CPU 2 (its page is not in the dump)");
-        assert!(of_cpus[1].contains("CONFIG_DEBUG_SPINLOCK"));
+        assert!(of_cpus.last().unwrap().contains("CONFIG_DEBUG_SPINLOCK"));
         assert_eq!(missing_of(3, true, None), None);
         assert_eq!(
             missing_of(3, false, Some("so")).unwrap(),

@@ -16,7 +16,7 @@
 use super::ring::Ring;
 use super::scene::Scene;
 use super::stack::Code;
-use super::waiting::{Found, Queued, Waits};
+use super::waiting::{Found, Queued, Untied, Waits};
 use super::whole::Flags;
 use super::{Confidence, LockKind, Mode, Spot, Why, api, asked, whole};
 use crate::debuginfo::{TypeError, Types};
@@ -154,7 +154,8 @@ pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, tied: &HashSet<usize>, wa
             continue;
         }
         // The first proper ring is the wait: there is one at a time.
-        let ring = rings(scene, &layout, index).into_iter().find_map(|mut ring| {
+        let (rings, broken) = rings(scene, &layout, index);
+        let ring = rings.into_iter().find_map(|mut ring| {
             let head = head_of(scene, &layout, &ring)?;
             let at = ring.iter().position(|node| *node == head)?;
             ring.rotate_left(at);
@@ -170,6 +171,12 @@ pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, tied: &HashSet<usize>, wa
                     .queue
                     .insert(0, writer);
                 seen.insert(index);
+            } else if let Some((entry, damage)) = broken {
+                let why = format!(
+                    "the queue of its wait_queue_entry at {entry}, on its own stack, could not be \
+                     followed: {damage}"
+                );
+                waits.untied.push(Untied { task: index, why });
             }
             continue;
         };
@@ -215,20 +222,37 @@ fn percpu_writer(scene: &Scene<'_>, code: &Code<'_>, index: usize) -> Option<(Vi
     ))
 }
 
-/// The closed rings that entries on a task's live stack are in.
-fn rings(scene: &Scene<'_>, layout: &Layout, index: usize) -> Vec<Vec<VirtAddr>> {
+/// The closed rings that entries on a task's live stack are in; and the first of its entries whose ring
+/// is damaged, with the damage.
+fn rings(
+    scene: &Scene<'_>,
+    layout: &Layout,
+    index: usize,
+) -> (Vec<Vec<VirtAddr>>, Option<(VirtAddr, String)>) {
     let memory = scene.session.memory();
+    let (mut closed, mut broken) = (Vec::new(), None);
     let (Some(task), Some(slots)) = (scene.tasks.get(index), scene.own_slots(index)) else {
-        return Vec::new();
+        return (closed, broken);
     };
-    slots
-        .map(|slot| slot.minus(layout.private).plus(layout.entry))
-        .filter(|node| scene.on_stack(task, *node))
-        .filter_map(|node| {
-            let ring = Ring::walk(memory, node, 2 * scene.tasks.len() + 1024);
-            (ring.damage.is_none() && ring.nodes.len() > 1).then_some(ring.nodes)
-        })
-        .collect()
+    let nodes = slots.map(|slot| slot.minus(layout.private).plus(layout.entry));
+    for node in nodes.filter(|node| scene.on_stack(task, *node)) {
+        let ring = Ring::walk(memory, node, 2 * scene.tasks.len() + 1024);
+        match ring.damage {
+            None if ring.nodes.len() > 1 => closed.push(ring.nodes),
+            Some(damage) if broken.is_none() && is_entry(scene, layout, node) => {
+                broken = Some((node.minus(layout.entry), damage));
+            }
+            _ => {}
+        }
+    }
+    (closed, broken)
+}
+
+/// Whether a function that wakes up stands before a node.
+fn is_entry(scene: &Scene<'_>, layout: &Layout, node: VirtAddr) -> bool {
+    let func = scene.session.memory().read_ptr(node.minus(layout.entry).plus(layout.func));
+    let symbol = func.ok().and_then(|at| scene.session.symbolize(at));
+    symbol.is_some_and(|found| found.offset == 0 && found.symbol.is_text())
 }
 
 /// The task that a node's entry is of, if the entry lies on its stack.
@@ -240,13 +264,7 @@ fn member(scene: &Scene<'_>, layout: &Layout, node: VirtAddr) -> Option<usize> {
 
 /// The one node of a ring that is the head: no entry with a wake-up function before it.
 fn head_of(scene: &Scene<'_>, layout: &Layout, ring: &[VirtAddr]) -> Option<VirtAddr> {
-    let is_entry = |node: VirtAddr| {
-        let func = node.minus(layout.entry).plus(layout.func);
-        let func = scene.session.memory().read_ptr(func).ok();
-        let symbol = func.and_then(|at| scene.session.symbolize(at));
-        symbol.is_some_and(|found| found.offset == 0 && found.symbol.is_text())
-    };
-    let mut heads = ring.iter().copied().filter(|node| !is_entry(*node));
+    let mut heads = ring.iter().copied().filter(|node| !is_entry(scene, layout, *node));
     let head = heads.next()?;
     heads.next().is_none().then_some(head)
 }
@@ -448,5 +466,121 @@ mod tests {
         for custom in [4, 8, 16] {
             assert_eq!(percpu_mode(1 | custom), Mode::Read);
         }
+    }
+
+    use crate::locks::testing::{Stage, demo, task};
+
+    const ENTRY: u64 = 0x40;
+
+    /// Who waits for what where chain-7 sleeps with an entry on its stack that this function wakes up, in this
+    /// state, in a queue with an entry of chain-6, once that has come to harm.
+    fn queued(
+        wakes: &str,
+        state: crate::kernel::State,
+        harm: impl FnOnce(&mut crate::locks::testing::memory::Memory<'_>, [u64; 3]),
+    ) -> Waits {
+        let demo = demo();
+        let head = demo.symbols().address("hu_never").unwrap().0 + 8;
+        let func = demo.symbols().address(wakes).unwrap().0;
+        let entry = |comm| task(&demo, comm).sp.clone().unwrap().0 + ENTRY;
+        let nodes = [head, entry("chain-7") + 24, entry("chain-6") + 24];
+        let mut stage = Stage::with(|memory| {
+            for comm in ["chain-7", "chain-6"] {
+                memory.put64(entry(comm), 0);
+                memory.put64(entry(comm) + 8, task(&demo, comm).at.0);
+                memory.put64(entry(comm) + 16, func);
+            }
+            for (node, next) in nodes.iter().zip(nodes.iter().cycle().skip(1)) {
+                memory.put64(*node, *next);
+                memory.put64(next + 8, *node);
+            }
+            memory.put64(head - 8, 0);
+            harm(memory, nodes);
+        });
+        for comm in ["chain-7", "chain-6"] {
+            let index = stage.enter(comm, &["schedule", "vfs_read"]);
+            stage.tasks[index].state = Ok(state);
+        }
+        let mut waits = Waits::default();
+        find(&stage.scene(), &Code::new(&stage.session), &HashSet::new(), &mut waits);
+        waits
+    }
+
+    use crate::kernel::State::{Interruptible, Uninterruptible};
+
+    #[test]
+    fn those_in_a_plain_queue_wait_for_it_unless_anything_may_wake_them_up() {
+        let waits = queued("autoremove_wake_function", Uninterruptible, |_, _| {});
+        let [lock] = &waits.found[..] else { panic!("{:?}", waits.found) };
+        assert_eq!((lock.kind, lock.queue.len()), (LockKind::Waitqueue, 2));
+        assert!(waits.untied.is_empty());
+        let waits = queued("autoremove_wake_function", Interruptible, |_, _| {});
+        assert!(waits.found.is_empty() && waits.untied.is_empty());
+    }
+
+    #[test]
+    fn a_queue_that_loops_is_said_of_those_who_sleep_in_it() {
+        let waits = queued("autoremove_wake_function", Uninterruptible, |memory, nodes| {
+            // The last entry leads back to the first and not to the head.
+            memory.put64(nodes[2], nodes[1]);
+        });
+        assert!(waits.found.is_empty(), "{:?}", waits.found);
+        let [first, second] = &waits.untied[..] else { panic!("{:?}", waits.untied) };
+        let damage = "on its own stack, could not be followed: ";
+        assert!(first.why.contains(damage) && first.why.contains("leads back to"), "{}", first.why);
+        assert!(second.why.contains(damage), "{}", second.why);
+    }
+
+    #[test]
+    fn a_ring_of_two_nodes_that_are_no_entries_is_no_queue() {
+        let waits = queued("autoremove_wake_function", Uninterruptible, |memory, nodes| {
+            memory.put64(nodes[2] - 8, 0);
+        });
+        assert!(waits.found.is_empty(), "{:?}", waits.found);
+    }
+
+    #[test]
+    fn what_a_bit_waiter_waits_for_is_told_by_its_word_and_bit() {
+        let mut stage = Stage::new();
+        let index = stage.enter("chain-7", &["schedule", "bit_wait", "__wait_on_buffer"]);
+        let scene = stage.scene();
+        let waits = |entry, bit| {
+            let it = bit_waiter(&scene, entry, index, VirtAddr(STACK), VirtAddr(WORD), bit);
+            let says = it.queued.why.to_string();
+            (it.kind, it.queued.mode, says.split(" is queued ").nth(1).unwrap().to_owned())
+        };
+        let word = VirtAddr(WORD);
+        let bit =
+            |name| i32::try_from(whole::page_bit(stage.session.types(), name).unwrap()).unwrap();
+        let (locked, writeback) = (bit("PG_locked"), bit("PG_writeback"));
+        let says = format!("for bit {locked} (PG_locked) of {word}");
+        assert_eq!(waits(Entry::Page, locked), (LockKind::Folio, Mode::Excl, says));
+        let says = format!("for bit {writeback} (PG_writeback) of {word}");
+        assert_eq!(waits(Entry::Page, writeback), (LockKind::Folio, Mode::None, says));
+        let says = format!("for the variable at {word} to change");
+        assert_eq!(waits(Entry::Bit, -1), (LockKind::Bit, Mode::None, says));
+        assert_eq!(waits(Entry::Bit, 63).2, format!("for bit 63 of {word}"));
+    }
+
+    #[test]
+    fn a_writer_that_waits_for_readers_is_certain_if_the_semaphore_names_it() {
+        let demo = demo();
+        let at = demo.symbols().address("hu_sem").unwrap();
+        let ty = demo.types().structure("percpu_rw_semaphore").unwrap();
+        let writer = ty.offset_of("writer.task").unwrap();
+        let told = |named: &str| {
+            let mut stage =
+                Stage::with(|memory| memory.put64(at.plus(writer).0, task(&demo, named).at.0));
+            let index =
+                stage.enter("chain-7", &["schedule", "<EXC> percpu_down_write", "vfs_read"]);
+            stage.give(index, 1, at.0);
+            let mut waits = Waits::default();
+            find(&stage.scene(), &Code::new(&stage.session), &HashSet::new(), &mut waits);
+            let [lock] = &waits.found[..] else { panic!("{:?}", waits.found) };
+            assert_eq!((lock.kind, lock.at), (LockKind::PercpuRwsem, at));
+            (lock.queue[0].mode, lock.queue[0].position, lock.queue[0].confidence)
+        };
+        assert_eq!(told("chain-7"), (Mode::Write, Some(1), Confidence::Certain));
+        assert_eq!(told("chain-6"), (Mode::Write, Some(1), Confidence::Likely));
     }
 }

@@ -203,11 +203,8 @@ fn an_owner_that_was_started_after_the_wait_began_is_no_holder() {
 #[test]
 fn the_lock_inside_a_lock_may_hold_anything() {
     let story = Story::of("hu_rwsem_w");
-    let wait_lock = story.member("wait_lock") & !7;
-    let after = story.damaged(|memory| {
-        let kept = memory.get64(wait_lock) & 0xffff_ffff_0000_0000;
-        memory.put64(wait_lock, kept | 0xdead_beef);
-    });
+    let wait_lock = story.member("wait_lock");
+    let after = story.damaged(|memory| memory.put(wait_lock, &0xdead_beef_u32.to_le_bytes()));
     assert_eq!(after.lock, story.lock);
     assert_eq!(after.graph.verdict, story.before.verdict);
 }
@@ -224,4 +221,81 @@ fn a_last_in_line_beyond_the_machine_is_named() {
     });
     assert_eq!(after.waiters(), ["mm-holder"]);
     after.doubts("CPU 4000, which the machine does not have");
+}
+
+#[test]
+fn a_last_in_line_where_nobody_spins_is_named() {
+    let story = Story::of("hu_mm_spin");
+    let at = story.lock.at.0;
+    // The third node of CPU 3, which is idle.
+    let after = story.damaged(|memory| memory.put(at, &(1_u32 | 4 << 18 | 2 << 16).to_le_bytes()));
+    assert_eq!(after.waiters(), ["mm-holder"]);
+    assert_eq!(after.lock.holders, story.lock.holders);
+    after.doubts("should be CPU 3, and nobody was found there who spins for it");
+}
+
+#[test]
+fn an_osq_that_ends_at_no_cpu_is_named() {
+    let story = Story::of("hu_abba_a");
+    let tail = story.member("osq.tail");
+    let after = story.damaged(|memory| memory.put(tail, &700_u32.to_le_bytes()));
+    assert_eq!(after.waiters(), ["abba-2", "abba-bystander"]);
+    assert_eq!(after.lock.holders, story.lock.holders);
+    after.doubts("the end of its osq is the osq_node of no CPU");
+}
+
+#[test]
+fn an_osq_that_leads_to_an_idle_cpu_makes_nobody_wait_there() {
+    let story = Story::of("hu_abba_a");
+    let tail = story.member("osq.tail");
+    let nodes = story.session.symbols().address("osq_node").unwrap();
+    let node = story.session.cpus().iter().next().unwrap().per_cpu(nodes).0;
+    let after = story.damaged(|memory| {
+        memory.put(tail, &1_u32.to_le_bytes());
+        memory.put64(node + 8, POISON);
+    });
+    assert_eq!(after.waiters(), ["abba-2", "abba-bystander"]);
+    after.doubts("CPU 0 stands in its osq, and is idle");
+}
+
+#[test]
+fn permits_that_cannot_be_are_named() {
+    let story = Story::of("hu_sem");
+    let count = story.member("count");
+    let after = story.damaged(|memory| memory.put(count, &0xffff_fff0_u32.to_le_bytes()));
+    assert_eq!(after.waiters(), ["sem-waiter1", "sem-waiter2"]);
+    assert!(after.lock.words.starts_with("impossible count"), "{}", after.lock.words);
+    after.doubts("would mean as many permits");
+}
+
+#[test]
+fn a_record_of_a_wait_that_leads_nowhere_changes_nothing() {
+    let story = Story::of("hu_abba_a");
+    let task = story.session.tasks().iter().find(|task| &*task.comm == "abba-2").unwrap().at.0;
+    let member = story.session.types().structure("task_struct").unwrap();
+    let record = task + member.offset_of("pi_blocked_on").unwrap();
+    for wild in [POISON, USER, 8] {
+        let after = story.damaged(|memory| memory.put64(record, wild));
+        assert_eq!(after.lock, story.lock);
+        assert_eq!(after.graph.verdict, story.before.verdict);
+    }
+}
+
+#[test]
+fn an_entry_that_names_a_task_on_whose_stack_it_is_not_is_no_waiter() {
+    let story = Story::of("hu_rwsem_w");
+    let list = story.list("wait_list");
+    let task = story.session.tasks().iter().find(|task| &*task.comm == "chain-7").unwrap().at.0;
+    let ty = story.session.types().structure("rwsem_waiter").unwrap();
+    let (node, of) = (ty.offset_of("list").unwrap(), ty.offset_of("task").unwrap());
+    let after = story.damaged(|memory| {
+        let alien = memory.excluded() + node;
+        memory.put64(list[2], alien);
+        memory.put64(list[3] + 8, alien);
+        memory.put64(alien, list[3]);
+        memory.put64(alien + 8, list[2]);
+        memory.put64(alien - node + of, task);
+    });
+    assert_eq!(after.lock.waiters.len(), 4);
+    after.doubts("2 nodes of its list are no waiters");
 }
