@@ -49,6 +49,9 @@ pub fn analyse_watched(session: &Session, progress: &Progress) -> Option<LockGra
         }
     }
     let waits = waiting::find(&scene, &code, &queues);
+    if progress.stopped() {
+        return None;
+    }
     graph.notes.extend(waits.notes);
     let names = Names::new(session, scene.tasks);
     let known: HashSet<_> = waits.found.iter().map(|found| found.at).collect();
@@ -56,6 +59,9 @@ pub fn analyse_watched(session: &Session, progress: &Progress) -> Option<LockGra
         waits.found.into_iter().map(|found| lock(&scene, &names, found)).collect();
     locks.extend(without_waiters(&scene, &names, &queues, &known));
     let cpus = add_evidence(&scene, &code, &mut locks);
+    if progress.stopped() {
+        return None;
+    }
     let edges = Edges::of(&locks);
     graph::count_blocked(&mut locks, &edges);
     locks.sort_by_key(|lock| (lock.is_idle(), std::cmp::Reverse(lock.blocks), lock.at));
@@ -76,7 +82,8 @@ pub fn analyse_watched(session: &Session, progress: &Progress) -> Option<LockGra
         .into_iter()
         .map(|(task, blocks)| {
             let doing = doing::describe(&scene, &graph.locks, &edges, task.at, &complaints);
-            Root { task, blocks, doing }
+            let log = doing::messages(&scene, task.at, &complaints);
+            Root { task, blocks, doing, log }
         })
         .collect();
     graph.others = others(&scene, &graph.locks, &waits.untied);

@@ -17,6 +17,10 @@ pub(super) enum Whom {
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(super) struct Complaints {
     said: BTreeMap<(Whom, &'static str), String>,
+    /// The number of the message that each was said in.
+    messages: BTreeMap<(Whom, &'static str), usize>,
+    /// The number of the message that is looked at.
+    number: usize,
     /// What ran on a CPU as something was said of it: `spin-holder[131]`.
     ran: BTreeMap<u32, String>,
 }
@@ -27,7 +31,8 @@ impl Complaints {
         let mut found = Complaints::default();
         // The CPUs of a stall are on the lines that follow.
         let mut stalled = false;
-        for text in messages {
+        for (at, text) in messages.enumerate() {
+            found.number = at;
             let text = text.trim();
             let rcu = text.strip_prefix("rcu: ").unwrap_or(text).trim_start();
             if let Some(rest) = after(text, "soft lockup - CPU#") {
@@ -92,6 +97,7 @@ impl Complaints {
 
     fn add(&mut self, whom: Option<Whom>, kind: &'static str, words: String) {
         if let Some(whom) = whom {
+            self.messages.insert((whom.clone(), kind), self.number);
             self.said.insert((whom, kind), words);
         }
     }
@@ -106,6 +112,11 @@ impl Complaints {
     pub(super) fn about(&self, whom: &Whom) -> Vec<&str> {
         let said = self.said.iter().filter(|((about, _), _)| about == whom);
         said.map(|(_, words)| words.as_str()).collect()
+    }
+
+    /// The messages in which it was said, by their numbers.
+    pub(super) fn messages(&self, whom: &Whom) -> impl Iterator<Item = usize> {
+        self.messages.iter().filter(move |((about, _), _)| about == whom).map(|(_, number)| *number)
     }
 
     /// The numbers of the tasks that something was said of.

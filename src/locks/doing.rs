@@ -5,7 +5,7 @@ use super::graph::Edges;
 use super::scene::Scene;
 use super::{Lock, api, asleep, chain};
 use crate::dump::VirtAddr;
-use crate::kernel::State;
+use crate::kernel::{State, Task};
 use crate::unwind::{Frame, FrameKind};
 
 /// Functions that every sleep passes through; what called them tells more.
@@ -53,14 +53,23 @@ pub(super) fn describe(
 ) -> String {
     let mut doing = alone(scene, locks, edges, at);
     let Some(task) = scene.task_at(at) else { return doing };
-    let mut said = complaints.about(&Whom::Task(task.pid));
-    if let (true, Ok(cpu)) = (task.active, &task.cpu) {
-        said.extend(complaints.about(&Whom::Cpu(*cpu)));
-    }
+    let said: Vec<&str> = whom(task).iter().flat_map(|whom| complaints.about(whom)).collect();
     if !said.is_empty() {
         doing.push_str(&format!(" (log: {})", said.join(", ")));
     }
     doing
+}
+
+/// Under which names the log speaks of a task: its own, and that of the CPU that it runs on.
+fn whom(task: &Task) -> Vec<Whom> {
+    let cpu = task.cpu.as_ref().ok().filter(|_| task.active).map(|cpu| Whom::Cpu(*cpu));
+    [Whom::Task(task.pid)].into_iter().chain(cpu).collect()
+}
+
+/// The messages of the log about a task.
+pub(super) fn messages(scene: &Scene<'_>, at: VirtAddr, complaints: &Complaints) -> Vec<usize> {
+    let whom = scene.task_at(at).map(whom).unwrap_or_default();
+    whom.iter().flat_map(|whom| complaints.messages(whom)).collect()
 }
 
 /// The same without what the log says.

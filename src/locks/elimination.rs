@@ -93,7 +93,7 @@ pub(super) fn add(
                     "{} of its frame #{number} holds the lock's address",
                     register.name()
                 ))
-                .at(Spot::Frame { task: task.at, number }),
+                .at(Spot::Register { task: task.at, number, name: register.name() }),
             None => why,
         };
         lock.holders.retain(|holder| holder.task.at != task.at);

@@ -43,8 +43,12 @@ pub(super) fn find(
     code: &Code<'_>,
     queues: &[Queue],
 ) -> (Vec<Found>, Vec<Untied>) {
-    let sleepers: Vec<Sleeper> =
-        (0..scene.tasks.len()).into_par_iter().filter_map(|task| sleeper(scene, task)).collect();
+    scene.progress.begin("sleepers", scene.tasks.len());
+    let sleepers: Vec<Sleeper> = (0..scene.tasks.len())
+        .into_par_iter()
+        .filter(|_| scene.progress.step())
+        .filter_map(|task| sleeper(scene, task))
+        .collect();
     let records = Records::probe(scene.session.types());
     let mut search = Search {
         scene,
@@ -54,7 +58,8 @@ pub(super) fn find(
         locks: HashMap::new(),
     };
     let mut untied = Vec::new();
-    for sleeper in &sleepers {
+    scene.progress.begin("waits", sleepers.len());
+    for sleeper in sleepers.iter().take_while(|_| scene.progress.step()) {
         let Some(queue) = queues.iter().find(|queue| queue.kind == sleeper.kind) else {
             continue;
         };

@@ -302,6 +302,8 @@ pub struct Root {
     pub blocks: usize,
     /// What it is doing, in words.
     pub doing: String,
+    /// The messages in the log about it, by their numbers among the records.
+    pub log: Vec<usize>,
 }
 
 /// A blocked task that could not be tied to a lock.

@@ -31,6 +31,8 @@ pub struct Case {
     pub tasks: Vec<TaskRef>,
     /// What speaks for or against it.
     pub says: String,
+    /// The message in the log that speaks for it, by its number among the records.
+    pub log: Option<usize>,
 }
 
 impl Undecided {
@@ -109,7 +111,7 @@ fn candidates(
             says.push(format!("{}, which {}", task.label(), doing(task.at)));
         }
     }
-    Case { place, tasks, says: says.join("; ") }
+    Case { place, tasks, says: says.join("; "), log: None }
 }
 
 /// What the kernel says of a task that is switched off while it holds a spinlock.
@@ -130,25 +132,28 @@ fn of_spinning(
         running.says = format!("{}; {}", running.says, cpus.struck);
     }
     let said = |what: &str| {
-        let record = scene.session.log().records.iter().find(|it| it.text.contains(what))?;
-        Some(record.text.trim())
+        let mut records = scene.session.log().records.iter().enumerate();
+        let (number, record) = records.find(|(_, it)| it.text.contains(what))?;
+        Some((number, record.text.trim()))
     };
     let mut cases = vec![running];
     for place in OFF_CPU {
         let found = candidates(place);
         let there = scene.tasks.iter().filter(|task| place_of(task) == place).count();
         let atomic = said(ATOMIC).filter(|_| place != RUNNABLE);
-        let says = off_cpu(place, &found, there, atomic, cpus.counts);
-        cases.push(Case { says, ..found });
+        let says = off_cpu(place, &found, there, atomic.map(|(_, text)| text), cpus.counts);
+        cases.push(Case { says, log: atomic.map(|(number, _)| number), ..found });
     }
-    let says = match said(EXITED_WITH) {
-        Some(record) => format!("perhaps, for the log says: {record}"),
+    let exited = said(EXITED_WITH);
+    let says = match exited {
+        Some((_, record)) => format!("perhaps, for the log says: {record}"),
         None if cpus.counts => {
             "unlikely: the log has no word of a task that exited with preempt_count".to_owned()
         }
         None => "not excluded: this kernel does not notice a task that exits with one".to_owned(),
     };
-    cases.push(Case { place: EXITED, tasks: Vec::new(), says });
+    let log = exited.map(|(number, _)| number);
+    cases.push(Case { place: EXITED, tasks: Vec::new(), says, log });
     cases
 }
 
@@ -197,7 +202,7 @@ fn of_sleeping(
             ),
         ),
     };
-    cases.push(Case { place, tasks: Vec::new(), says });
+    cases.push(Case { place, tasks: Vec::new(), says, log: None });
     cases
 }
 
@@ -274,7 +279,7 @@ mod tests {
     use super::*;
 
     fn told(place: &'static str, says: &str, there: usize, atomic: Option<&str>) -> String {
-        let found = Case { place, tasks: Vec::new(), says: says.to_owned() };
+        let found = Case { place, tasks: Vec::new(), says: says.to_owned(), log: None };
         off_cpu(place, &found, there, atomic, true)
     }
 
@@ -298,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_kernel_that_does_not_count_preemptions_has_not_noticed_who_slept_with_a_spinlock() {
-        let found = Case { place: BLOCKED, tasks: Vec::new(), says: String::new() };
+        let found = Case { place: BLOCKED, tasks: Vec::new(), says: String::new(), log: None };
         let told = off_cpu(BLOCKED, &found, 2, None, false);
         assert!(told.starts_with("unlikely, though this kernel does not notice it: "), "{told}");
     }

@@ -477,7 +477,7 @@ pub(super) mod tests {
         count_blocked(&mut locks, &edges);
         let cycles = cycles(&locks, &edges);
         let mut graph = LockGraph { locks, cycles, ..LockGraph::default() };
-        let root = |(task, blocks)| Root { task, blocks, doing: doing.to_owned() };
+        let root = |(task, blocks)| Root { task, blocks, doing: doing.to_owned(), log: Vec::new() };
         graph.roots = roots(&graph, &edges).into_iter().map(root).collect();
         of(&graph, asleep, &Complaints::default(), &|_| None)
     }

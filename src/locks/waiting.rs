@@ -86,12 +86,17 @@ impl Waits {
 pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, queues: &[super::layout::Queue]) -> Waits {
     let mut waits = Waits::default();
     (waits.found, waits.untied) = listed::find(scene, code, queues);
-    pi::find(scene, code, &mut waits);
-    futex::find(scene, &mut waits);
-    spinning::find(scene, code, &mut waits);
-    osq::find(scene, code, &mut waits);
+    let others: [fn(&Scene<'_>, &Code<'_>, &mut Waits); 4] =
+        [pi::find, |scene, _, waits| futex::find(scene, waits), spinning::find, osq::find];
+    for find in others {
+        if !scene.progress.stopped() {
+            find(scene, code, &mut waits);
+        }
+    }
     let tied = waits.tied();
-    wait_queue::find(scene, code, &tied, &mut waits);
+    if !scene.progress.stopped() {
+        wait_queue::find(scene, code, &tied, &mut waits);
+    }
     let tied = waits.tied();
     waits.untied.retain(|untied| !tied.contains(&untied.task));
     waits

@@ -31,6 +31,17 @@ pub enum Spot {
     Member(VirtAddr),
     /// A word of memory.
     Word(VirtAddr),
+    /// A register in a frame of a task's backtrace.
+    Register {
+        /// The `task_struct`.
+        task: VirtAddr,
+        /// The frame's number, as in [`Spot::Frame`].
+        number: usize,
+        /// Its name: `RBX`.
+        name: &'static str,
+    },
+    /// A message of the kernel's log, by its number among the records.
+    Log(usize),
 }
 
 /// One piece.

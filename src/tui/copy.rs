@@ -25,6 +25,7 @@ pub(crate) fn selected(app: &App) -> Option<String> {
         Screen::Output => Some(app.output.ready()?.lines.get(windows.output.cursor)?.0.clone()),
         Screen::Why => Some(app.why.rows.get(windows.why.cursor)?.line.text().trim().to_owned()),
         Screen::Memory => Some(app.here.memory.to_string()),
+        Screen::Locks if app.here.weighing => Some(app.told_row()?.line.text().trim().to_owned()),
         Screen::Locks => lock(app),
         Screen::Overview => match app.here.pane {
             Pane::Tasks => {

@@ -168,8 +168,8 @@ pub(crate) fn locks() -> LockGraph {
             locks: vec![VirtAddr(b), VirtAddr(a)],
         }],
         roots: vec![
-            Root { task: name(142), blocks: 6, doing: "runs on CPU 2: spins on hu_mm_spin".to_owned() },
-            Root { task: name(124), blocks: 1, doing: "waits for completion hu_never".to_owned() },
+            Root { task: name(142), blocks: 6, doing: "runs on CPU 2: spins on hu_mm_spin".to_owned(), log: vec![1] },
+            Root { task: name(124), blocks: 1, doing: "waits for completion hu_never".to_owned(), log: Vec::new() },
         ],
         others: vec![Blocked {
             task: name(1),
@@ -321,16 +321,17 @@ impl Source for Fixture {
     }
 
     fn log(&self) -> Answer<Vec<LogLine>> {
-        let line = |stamp: &str, level, text: &str| LogLine {
+        let line = |record, stamp: &str, level, text: &str| LogLine {
             stamp: stamp.to_owned(),
             level: Some(level),
             text: text.to_owned(),
+            record,
         };
         Ok(vec![
-            line("[    0.000000]", 5, "Linux version 6.1.0-50-cloud-amd64"),
-            line("[   35.020000]", 3, "INFO: task abba-1:111 blocked for more than 20 seconds."),
-            line("[   35.020001]", 6, "RSP: 0018:ffffc90000067d58 RBX: ffff88ca41061680"),
-            line("[   47.000000]", 0, "Kernel panic - not syncing: sysrq triggered crash"),
+            line(0, "[    0.000000]", 5, "Linux version 6.1.0-50-cloud-amd64"),
+            line(1, "[   35.020000]", 3, "INFO: task abba-1:111 blocked for more than 20 seconds."),
+            line(1, "[   35.020001]", 6, "RSP: 0018:ffffc90000067d58 RBX: ffff88ca41061680"),
+            line(2, "[   47.000000]", 0, "Kernel panic - not syncing: sysrq triggered crash"),
         ])
     }
 

@@ -52,6 +52,8 @@ pub(crate) struct Location {
     pub(crate) subject: Option<Subject>,
     /// Paths of the inspector's expanded members.
     pub(crate) open: BTreeSet<String>,
+    /// Whether the evidence on the lock screen has the keys.
+    pub(crate) weighing: bool,
     /// Locks whose waiters are unfolded.
     pub(crate) unfolded: BTreeSet<VirtAddr>,
     /// Where the memory screen looks.
@@ -90,6 +92,7 @@ pub(crate) struct Windows {
     pub(crate) trace: Window,
     pub(crate) nodes: Window,
     pub(crate) locks: Window,
+    pub(crate) evidence: Window,
     pub(crate) why: Window,
     pub(crate) log: Window,
     pub(crate) output: Window,
@@ -110,6 +113,7 @@ impl Default for Location {
             order: Order::Hang,
             subject: None,
             open: BTreeSet::new(),
+            weighing: false,
             unfolded: BTreeSet::new(),
             memory: VirtAddr(0),
             code: VirtAddr(0),
@@ -160,6 +164,14 @@ impl Location {
                 self.code = *at;
                 self.windows.code = Window::default();
                 self.screen = Screen::Code;
+            }
+            Place::Member { ty, of, .. } => {
+                let subject = Subject::Object { ty: ty.clone(), at: *of };
+                self.show_object(subject, BTreeSet::new());
+            }
+            Place::Log(_) => {
+                self.word = None;
+                self.screen = Screen::Log;
             }
         }
     }

@@ -21,6 +21,7 @@ mod code;
 mod copy;
 mod drive;
 mod event;
+mod evidence;
 #[cfg(test)]
 mod fixture;
 mod history;
@@ -45,6 +46,7 @@ mod terminal;
 mod tests;
 mod theme;
 mod ties;
+mod told;
 mod trace;
 mod update;
 mod verdict;

@@ -148,6 +148,17 @@ pub(crate) enum Place {
     Memory(VirtAddr),
     /// Machine code, at the instruction that covers the address.
     Code(VirtAddr),
+    /// A message of the log, by its number among the records.
+    Log(usize),
+    /// A member of an object, in the inspector.
+    Member {
+        /// The object's type.
+        ty: String,
+        /// The object.
+        of: VirtAddr,
+        /// The member.
+        at: VirtAddr,
+    },
 }
 
 impl Place {
@@ -155,8 +166,9 @@ impl Place {
     pub(crate) fn address(&self) -> Option<VirtAddr> {
         match self {
             Place::Task(at) | Place::Memory(at) | Place::Code(at) => Some(*at),
+            Place::Member { at, .. } => Some(*at),
             Place::Object { subject: Subject::Object { at, .. }, .. } => Some(*at),
-            Place::Object { .. } => None,
+            Place::Object { .. } | Place::Log(_) => None,
         }
     }
 
@@ -232,6 +244,8 @@ pub(crate) struct LogLine {
     /// 0 emergency to 7 debug.
     pub(crate) level: Option<u8>,
     pub(crate) text: String,
+    /// The number of the message that it is of, among the records.
+    pub(crate) record: usize,
 }
 
 /// Bytes that are shown together in one row of memory.

@@ -5,8 +5,8 @@ use super::code;
 use super::history::Screen;
 use super::keymap::Pane;
 use super::model::{Place, Value};
+use super::told::ToldRow;
 use super::trace::TraceRow;
-use super::why::Go;
 use super::words::addresses;
 use crate::dump::{PAGE_SIZE, VirtAddr};
 use std::ops::Range;
@@ -15,6 +15,17 @@ use std::ops::Range;
 const WIDE: u16 = 100;
 
 impl App {
+    /// The line under the cursor, where lines lead somewhere: on the screen of why and whom, and in
+    /// the evidence of the lock screen.
+    pub(crate) fn told_row(&self) -> Option<&ToldRow> {
+        let windows = &self.here.windows;
+        match self.here.screen {
+            Screen::Why => self.why.rows.get(windows.why.cursor),
+            Screen::Locks if self.here.weighing => self.evidence.get(windows.evidence.cursor),
+            _ => None,
+        }
+    }
+
     /// The address that the cursor rests on; what it is stands in the last line.
     pub(crate) fn pointed(&self) -> Option<VirtAddr> {
         let windows = &self.here.windows;
@@ -30,13 +41,8 @@ impl App {
                 let line = self.log.ready()?.get(windows.log.cursor)?;
                 self.word(&line.text, None).map(|(_, at)| at)
             }
-            (Screen::Why, _) => {
-                let row = self.why.rows.get(windows.why.cursor)?;
-                match &row.go {
-                    Some(Go::Place(place)) => place.address().or(row.task),
-                    _ => row.task,
-                }
-            }
+            (Screen::Locks, _) if self.here.weighing => self.told_row()?.leads_to(),
+            (Screen::Why, _) => self.told_row()?.leads_to(),
             (Screen::Code, _) => {
                 let row = windows.code.cursor;
                 let instruction = code::instruction(self.code.ready()?, &self.code_rows, row)?;

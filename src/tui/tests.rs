@@ -8,7 +8,7 @@ use super::history::Screen;
 use super::key::Key;
 use super::keymap::Pane;
 use super::legend::legend;
-use super::model::Subject;
+use super::model::{Place, Subject};
 use super::prompt::Overlay;
 use super::screen::paint;
 use super::theme::Theme;
@@ -355,6 +355,76 @@ fn every_claim_opens_what_it_rests_on() {
     let at = fixture::locks().locks[1].at;
     let lock = Subject::Object { ty: "struct mutex".to_owned(), at };
     assert_eq!(driver.app.here.subject, Some(lock));
+}
+
+#[test]
+fn the_evidence_on_the_lock_screen_has_a_cursor_of_its_own_and_every_piece_opens() {
+    fn press(driver: &mut Driver, keys: &str) {
+        for key in Key::script(keys).unwrap() {
+            driver.press(key);
+        }
+    }
+    // The first line is a root blocker.
+    let mut driver = after("L<home><tab>", 120, 40);
+    let rows = |driver: &Driver| {
+        let windows = driver.app.here.windows;
+        (windows.locks.cursor, windows.evidence.cursor)
+    };
+    press(&mut driver, "j");
+    assert_eq!(rows(&driver), (0, 1));
+    // Line by line down to a piece, and into what it rests on; back to the same line.
+    let open = |driver: &mut Driver, text: &str| {
+        let row = driver.app.evidence.iter().position(|row| row.line.text().contains(text));
+        driver.app.here.windows.evidence.cursor = row.expect(text);
+        press(driver, "<enter>");
+        let place = (driver.app.here.screen, driver.app.here.pane);
+        let shown = text_of(driver);
+        press(driver, "o");
+        assert_eq!(driver.app.here.windows.evidence.cursor, row.unwrap());
+        assert!(driver.app.here.screen == Screen::Locks && driver.app.here.weighing);
+        (place, shown)
+    };
+    let (place, _) = open(&mut driver, "what the log says");
+    assert_eq!(place.0, Screen::Log);
+    press(&mut driver, "<enter>");
+    assert_eq!((driver.app.here.screen, driver.app.here.windows.log.cursor), (Screen::Log, 1));
+    press(&mut driver, "o");
+    let (place, _) = open(&mut driver, "its frame #3");
+    assert_eq!(place, (Screen::Overview, Pane::Inspector));
+    let (place, _) = open(&mut driver, "called down_read at");
+    assert_eq!(place.0, Screen::Code);
+    // What is copied, and what `b` asks about, is the line under the cursor.
+    driver.app.here.windows.evidence.cursor = 0;
+    press(&mut driver, "b");
+    let at = fixture::address(142);
+    assert_eq!((driver.app.here.screen, driver.app.here.task), (Screen::Why, Some(at)));
+    press(&mut driver, "o<esc>");
+    assert!(driver.app.here.screen == Screen::Locks && !driver.app.here.weighing);
+    // Another line of the graph has evidence of its own, from its beginning.
+    press(&mut driver, "j");
+    assert_eq!(rows(&driver), (1, 0));
+    press(&mut driver, "<esc>");
+    assert_eq!(driver.app.here.screen, Screen::Overview);
+}
+
+fn text_of(driver: &Driver) -> String {
+    text(&driver.app)
+}
+
+#[test]
+fn a_field_of_a_lock_opens_with_the_cursor_on_it() {
+    let mut driver = after("L<home>", 120, 40);
+    let of = driver.app.locks.ready().unwrap().locks[1].at;
+    let on = |driver: &mut Driver, offset| {
+        let ty = "struct mutex".to_owned();
+        driver.app.go(&Place::Member { ty, of, at: of.plus(offset) });
+        driver.rest();
+        let nodes = &driver.app.inspection.ready().unwrap().nodes;
+        nodes[driver.app.here.windows.nodes.cursor].name.clone()
+    };
+    assert_eq!(on(&mut driver, 0x40), "mm");
+    // Inside a member that is not expanded.
+    assert_eq!(on(&mut driver, 0xb08), "comm");
 }
 
 #[test]

@@ -6,41 +6,22 @@
 //! Every line leads somewhere: to the task, to the lock, or to what a claim rests on.
 
 use super::app::App;
-use super::model::{Place, Subject};
+use super::model::Place;
 use super::screen::backtrace::asked;
 use super::theme::{Glyphs, Role};
 use super::ties::{Ties, holds_it};
+use super::told::{Go, Told, ToldRow, object};
 use super::widget::lines::Line;
 use crate::dump::VirtAddr;
 use crate::kernel::State;
-use crate::locks;
-use crate::locks::{Confidence, Holder, Lock, LockGraph, LockKind, Mode, Spot, Waiter};
+use crate::locks::{Confidence, Holder, Lock, LockGraph, LockKind, Mode, Waiter};
 use crate::present::{TaskRow, lock_state, more_like_these, span};
 use std::collections::{BTreeSet, HashMap, HashSet};
-
-/// One line.
-#[derive(Clone, PartialEq, Debug)]
-pub(crate) struct WhyRow {
-    pub(crate) line: Line,
-    /// Where Enter goes.
-    pub(crate) go: Option<Go>,
-    /// The task that it is about.
-    pub(crate) task: Option<VirtAddr>,
-}
-
-/// Where a line leads.
-#[derive(Clone, PartialEq, Debug)]
-pub(crate) enum Go {
-    /// There.
-    Place(Place),
-    /// Shows, or folds, all who share that lock.
-    Unfold(VirtAddr),
-}
 
 /// The lines, and which of them begins the part about whom the task blocks.
 #[derive(Clone, PartialEq, Default, Debug)]
 pub(crate) struct Why {
-    pub(crate) rows: Vec<WhyRow>,
+    pub(crate) rows: Vec<ToldRow>,
     pub(crate) whom: usize,
 }
 
@@ -57,16 +38,15 @@ pub(crate) fn why(app: &App, graph: &LockGraph, task: VirtAddr, columns: usize) 
         tasks: app.rows.iter().map(|row| (row.task.at, row)).collect(),
         unfolded: &app.here.unfolded,
         glyphs: app.theme.glyphs,
-        columns,
         subject: task,
-        rows: Vec::new(),
+        told: Told { columns, rows: Vec::new() },
     };
     story.say(0, Line::of("Why is it blocked?", Role::Title), None);
     story.upwards(task, 0, &mut Vec::new(), &mut HashSet::new());
     story.say(0, Line::default(), None);
-    let whom = story.rows.len();
+    let whom = story.told.rows.len();
     story.downwards(task);
-    Why { rows: story.rows, whom }
+    Why { rows: story.told.rows, whom }
 }
 
 struct Story<'a> {
@@ -75,22 +55,13 @@ struct Story<'a> {
     tasks: HashMap<VirtAddr, &'a TaskRow>,
     unfolded: &'a BTreeSet<VirtAddr>,
     glyphs: &'static Glyphs,
-    columns: usize,
     subject: VirtAddr,
-    rows: Vec<WhyRow>,
+    told: Told,
 }
 
 impl Story<'_> {
     fn say(&mut self, indent: usize, line: Line, go: Option<Go>) {
-        let task = match &go {
-            Some(Go::Place(Place::Task(task))) => Some(*task),
-            _ => None,
-        };
-        let mut whole = Line::of(" ".repeat(indent + 1), Role::Text);
-        whole.0.extend(line.0);
-        for line in whole.wrapped(self.columns, indent + 3) {
-            self.rows.push(WhyRow { line, go: go.clone(), task });
-        }
+        self.told.say(indent, line, go);
     }
 
     /// From a task that waits to whoever ends the chain. `path` are those on the way here, `seen`
@@ -224,7 +195,7 @@ impl Story<'_> {
             line.push(format!(" ({asked})"), Role::Text);
         }
         self.say(indent, line, Some(Go::Place(Place::Task(at))));
-        self.claim(waiter.confidence, &waiter.why, lock, indent + 4);
+        self.told.claim(waiter.confidence, &waiter.why, lock, indent + 4);
         self.state(lock, indent);
     }
 
@@ -251,28 +222,7 @@ impl Story<'_> {
         line.push(format!(" ({}) by ", holder.mode.name()), Role::Text);
         let line = self.named(line, holder.task.at);
         self.say(indent, line, Some(Go::Place(Place::Task(holder.task.at))));
-        self.claim(holder.confidence, &holder.why, lock, indent + 4);
-    }
-
-    /// How sure a claim is and how we know, piece by piece; each opens what it can be seen at.
-    fn claim(&mut self, sure: Confidence, why: &locks::Why, lock: &Lock, indent: usize) {
-        let role = if sure == Confidence::Certain { Role::Good } else { Role::Fault };
-        let mut line = Line::of(format!("{}: ", sure.name()), role);
-        let (begun, mut indent) = (indent, indent);
-        let mut pieces = why.evidence().iter().peekable();
-        while let Some(piece) = pieces.next() {
-            let (place, role) = match &piece.spot {
-                Some(spot) => (seen_at(spot, lock), Role::Symbol),
-                None => (object(lock), Role::Text),
-            };
-            line.push(piece.says.clone(), role);
-            // What can be seen nowhere else goes on in the same line.
-            while let Some(next) = pieces.next_if(|next| next.spot.is_none() && !next.begins) {
-                line.push(format!(" {}", next.says), Role::Text);
-            }
-            self.say(indent, std::mem::take(&mut line), Some(Go::Place(place)));
-            indent = begun + 2;
-        }
+        self.told.claim(holder.confidence, &holder.why, lock, indent + 4);
     }
 
     /// The chain ends at a lock that no task is known to hold.
@@ -286,9 +236,7 @@ impl Story<'_> {
         };
         let line = Line::of(format!("{} ", self.glyphs.last), Role::Dim).with(words, Role::Fault);
         self.say(indent, line, Some(Go::Place(object(lock))));
-        for line in undecided(lock) {
-            self.say(indent + 4, line, Some(Go::Place(object(lock))));
-        }
+        self.told.undecided(lock, indent + 4);
         let shown = self.shown(lock, lock.holders.len());
         for candidate in lock.holders.iter().take(shown) {
             self.holder(lock, candidate, indent + 4);
@@ -308,6 +256,12 @@ impl Story<'_> {
                 line.push(format!(" holds up {}", root.blocks), Role::Bad);
                 line.push(" and waits for no lock: ", Role::Text);
                 line.push(root.doing.clone(), Role::Wait);
+                self.say(indent, line, Some(Go::Place(Place::Task(task))));
+                for record in &root.log {
+                    let line = Line::of("what the log says of it", Role::Symbol);
+                    self.say(indent + 4, line, Some(Go::Place(Place::Log(*record))));
+                }
+                return;
             }
             (None, Some(other)) => {
                 line.push(" is blocked outside the known locks: ", Role::Text);
@@ -355,14 +309,14 @@ impl Story<'_> {
             let Some(lock) = graph.locks.get(number) else { continue };
             let Some(holder) = lock.holders.get(holder) else { continue };
             self.held(lock, holder, 0);
-            self.claim(holder.confidence, &holder.why, lock, 4);
+            self.told.claim(holder.confidence, &holder.why, lock, 4);
             self.waiters(number, 2, &mut seen);
         }
         for (number, holder) in self.ties.perhaps_held(task).to_vec() {
             let Some(lock) = graph.locks.get(number) else { continue };
             let Some(holder) = lock.holders.get(holder) else { continue };
             self.held(lock, holder, 0);
-            self.claim(holder.confidence, &holder.why, lock, 4);
+            self.told.claim(holder.confidence, &holder.why, lock, 4);
         }
     }
 
@@ -425,34 +379,5 @@ impl Story<'_> {
         if let Some(rest) = idle.get(shown..).filter(|rest| !rest.is_empty()) {
             self.fold(lock, rest.iter().map(|waiter| waiter.mode), indent);
         }
-    }
-}
-
-fn object(lock: &Lock) -> Place {
-    Place::object(lock.ty, lock.at)
-}
-
-/// Where a holder that nothing names can be, and what would decide it.
-pub(crate) fn undecided(lock: &Lock) -> Vec<Line> {
-    let Some(undecided) = &lock.undecided else { return Vec::new() };
-    let case = |lead: &str, says: &str, role| {
-        Line::of(format!("{lead}: "), role).with(says.to_owned(), Role::Text)
-    };
-    let cases = undecided.cases.iter().map(|it| case(it.place, &it.says, Role::Fault));
-    let wanted = Some(undecided.wanted_in_words()).filter(|wanted| !wanted.is_empty());
-    cases.chain(wanted.map(|wanted| case("to decide it", &wanted, Role::Key))).collect()
-}
-
-/// Where a piece of evidence about `lock` is shown.
-fn seen_at(spot: &Spot, lock: &Lock) -> Place {
-    match spot {
-        Spot::Frame { task, number } => {
-            let subject = Subject::Frame { task: *task, n: *number };
-            Place::Object { subject, open: BTreeSet::new() }
-        }
-        Spot::Code(at) => Place::Code(*at),
-        Spot::Object { ty, at } => Place::object(*ty, *at),
-        Spot::Member(_) => object(lock),
-        Spot::Word(at) => Place::Memory(*at),
     }
 }

@@ -31,7 +31,8 @@ pub(super) fn write<W: Write>(
             json.object(|json| {
                 write_task(json, &root.task)?;
                 json.key("blocks")?.plain(root.blocks)?;
-                json.key("doing")?.text(&root.doing)
+                json.key("doing")?.text(&root.doing)?;
+                json.key("log")?.list(&root.log, |json, record| json.plain(record))
             })
         })?;
         json.key("others")?.list(&graph.others, |json, other| {
@@ -82,7 +83,8 @@ fn write_undecided<W: Write>(json: &mut Json<W>, undecided: &Undecided) -> io::R
             json.object(|json| {
                 json.key("place")?.text(case.place)?;
                 json.key("pids")?.list(&case.tasks, |json, task| json.plain(task.pid))?;
-                json.key("says")?.text(&case.says)
+                json.key("says")?.text(&case.says)?;
+                json.key("log")?.maybe(case.log, |json, record| json.plain(record))
             })
         })?;
         json.key("wanted")?.list(&undecided.wanted, |json, wanted| json.text(wanted))
@@ -124,6 +126,16 @@ fn write_why<W: Write>(json: &mut Json<W>, why: &Why) -> io::Result<()> {
                     json.key("task")?.address(*task)?;
                     return json.key("frame")?.plain(number);
                 }
+                Some(Spot::Register { task, number, name }) => {
+                    json.key("place")?.text("register")?;
+                    json.key("task")?.address(*task)?;
+                    json.key("frame")?.plain(number)?;
+                    return json.key("register")?.text(name);
+                }
+                Some(Spot::Log(record)) => {
+                    json.key("place")?.text("log")?;
+                    return json.key("record")?.plain(record);
+                }
                 Some(Spot::Object { ty, at }) => {
                     json.key("type")?.text(ty)?;
                     ("object", at)
@@ -163,5 +175,6 @@ mod tests {
         assert_eq!(lock["holders"][0]["confidence"], "certain");
         assert_eq!(lock["waiters"][0]["since_ms"], 412_000);
         assert_eq!(json["roots"][0]["blocks"], 1);
+        assert_eq!(json["roots"][0]["log"], serde_json::json!([3]));
     }
 }

@@ -122,7 +122,7 @@ mod tests {
                 tasks: vec![a.clone(), b],
                 locks: vec![VirtAddr(0x20), VirtAddr(0x10)],
             }],
-            roots: vec![Root { task: a, blocks: 1, doing: "sleeps".to_owned() }],
+            roots: vec![Root { task: a, blocks: 1, doing: "sleeps".to_owned(), log: vec![3] }],
             others: Vec::new(),
             notes: vec!["who completes done is not recorded".to_owned()],
             verdict: "Two tasks wait for each other.".to_owned(),

@@ -16,7 +16,7 @@ use super::job::{Request, Slot};
 use super::key::Key;
 use super::keymap::Context;
 use super::layout::{Frames, layout};
-use super::locktree::{Component, LockRow};
+use super::locktree::{Component, LockNode, LockRow};
 use super::model::{
     CodeView, Inspection, LogLine, MemoryView, Order, Output, Overview, Place, ROW, SourceView,
     Standing, States, Subject, Suggestion, TraceView,
@@ -24,6 +24,7 @@ use super::model::{
 use super::prompt::Overlay;
 use super::source::Lines;
 use super::theme::{Role, Theme};
+use super::told::ToldRow;
 use super::trace::TraceRow;
 use super::why::Why;
 use super::widget::lines::Line;
@@ -120,6 +121,9 @@ pub(crate) struct App {
     pub(crate) lock_rows: Vec<LockRow>,
     lock_rows_key: Option<BTreeSet<VirtAddr>>,
     pub(crate) components: Vec<Component>,
+    /// What speaks for the selected line of the lock graph, on its screen.
+    pub(crate) evidence: Vec<ToldRow>,
+    pub(super) evidence_key: Option<(LockNode, usize)>,
     /// Why the selected task is blocked, and whom it blocks.
     pub(crate) why: Why,
     why_key: Option<WhyKey>,
@@ -131,6 +135,10 @@ pub(crate) struct App {
     code_rows_key: Option<(VirtAddr, bool)>,
     /// The instruction that the cursor goes to, once it is there.
     aim: Option<VirtAddr>,
+    /// The message of the log that the cursor goes to, once that is there.
+    aim_log: Option<usize>,
+    /// The member of the inspected object that the cursor goes to, once that is there.
+    aim_member: Option<VirtAddr>,
     /// Whether the cursor goes to the line of the source that was gone to, once that is there.
     pub(super) aim_source: bool,
     /// The verdict, broken into lines of the terminal's width.
@@ -186,6 +194,8 @@ impl App {
             trace_rows: Vec::new(),
             lock_rows: Vec::new(),
             components: Vec::new(),
+            evidence: Vec::new(),
+            evidence_key: None,
             lock_rows_key: None,
             why: Why::default(),
             why_key: None,
@@ -194,6 +204,8 @@ impl App {
             jumps: Jumps::default(),
             code_rows_key: None,
             aim: None,
+            aim_log: None,
+            aim_member: None,
             aim_source: false,
             verdict: Vec::new(),
             pointing: false,
@@ -285,8 +297,12 @@ impl App {
         self.leave();
         self.here.go(place);
         self.pointing = true;
-        if let Place::Code(at) = place {
-            self.aim = Some(*at);
+        self.aim_member = None;
+        match place {
+            Place::Code(at) => self.aim = Some(*at),
+            Place::Log(record) => self.aim_log = Some(*record),
+            Place::Member { at, .. } => self.aim_member = Some(*at),
+            _ => {}
         }
         // A task that the filter hides could not be the selected one.
         if let Place::Task(task) = place {

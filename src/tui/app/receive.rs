@@ -28,6 +28,7 @@ impl App {
             Reply::Locks(answer) => {
                 if self.locks.receive(generation, answer) {
                     self.lock_rows_key = None;
+                    self.evidence_key = None;
                     self.join();
                     self.select_culprit();
                 }

@@ -7,6 +7,7 @@ use crate::tui::history::Screen;
 use crate::tui::keymap::Pane;
 use crate::tui::layout::Frames;
 use crate::tui::locktree;
+use crate::tui::screen::locks::lock_areas;
 use crate::tui::screen::source::functions_height;
 use crate::tui::tasklist;
 use crate::tui::trace;
@@ -20,11 +21,13 @@ impl App {
         self.list_tasks();
         self.list_locks();
         self.tell_why();
+        self.weigh_evidence();
         self.list_trace();
         self.verdict = verdict::lines(self);
         let mut effects = self.demand();
         self.list_code();
         self.list_source();
+        self.aim_at_message();
         if self.pointing && !self.inspection.loading {
             self.point_at_opened();
         }
@@ -109,6 +112,25 @@ impl App {
         }
     }
 
+    /// What speaks for the selected line, where that is on the screen.
+    fn weigh_evidence(&mut self) {
+        if self.here.screen == Screen::Locks {
+            let area = lock_areas(self, self.frames().body).evidence;
+            // One stays free: the space that a line was broken at.
+            self.weigh(usize::from(area.width).saturating_sub(1));
+        }
+    }
+
+    /// The cursor on the message that was gone to.
+    fn aim_at_message(&mut self) {
+        let Some(log) = self.log.ready() else { return };
+        if let Some(record) = self.aim_log.take()
+            && let Some(line) = log.iter().position(|line| line.record == record)
+        {
+            self.here.windows.log = Window { cursor: line, top: line.saturating_sub(8) };
+        }
+    }
+
     /// The lines of the code screen, and the cursor on the one that was gone to.
     fn list_code(&mut self) {
         let Some(view) = self.code.ready().filter(|_| !self.code.loading) else { return };
@@ -128,7 +150,18 @@ impl App {
     /// After a jump to a member, the cursor stands on it.
     fn point_at_opened(&mut self) {
         self.pointing = false;
+        let aim = self.aim_member.take();
         let Some(inspection) = self.inspection.ready() else { return };
+        if let Some(at) = aim {
+            // The member that begins there, or the one that it is in.
+            let nodes = inspection.nodes.iter().enumerate();
+            let before =
+                nodes.filter_map(|(row, node)| Some((node.at.filter(|its| *its <= at)?, row)));
+            if let Some((_, row)) = before.max() {
+                self.here.windows.nodes = Window { cursor: row, top: row.saturating_sub(2) };
+            }
+            return;
+        }
         if let Some(path) = self.here.open.last()
             && let Some(row) = inspection.nodes.iter().position(|node| node.path == *path)
         {
@@ -144,10 +177,12 @@ impl App {
         let height = |pane| frames.pane(pane).map_or(1, Frames::rows);
         let body = Frames::rows(frames.body);
         let nodes = self.inspection.ready().map_or(0, |inspection| inspection.nodes.len());
+        let areas = lock_areas(self, frames.body);
         let lock_height = match self.here.screen {
-            Screen::Locks => body,
+            Screen::Locks => usize::from(areas.tree.height),
             _ => height(Pane::Locks),
         };
+        let evidence_height = Frames::rows(areas.evidence);
         // One more row of each list of tasks is its heading.
         let task_height = height(Pane::Tasks).saturating_sub(1);
         let source = self.source_lines().len();
@@ -162,6 +197,7 @@ impl App {
         let node_height = height(Pane::Inspector).saturating_sub(usize::from(warned));
         windows.nodes.fit(nodes, node_height.max(1));
         windows.locks.fit(self.lock_rows.len(), lock_height);
+        windows.evidence.fit(self.evidence.len(), evidence_height);
         if self.log.ready().is_some() {
             windows.log.fit(log, body);
         }

@@ -59,7 +59,12 @@ const INSPECTOR: &[Binding] = &[
 ];
 
 const LOCKS: &[Binding] = &[
-    key("<enter>", Action::Enter, "open", "go to the task, inspect the lock, or unfold"),
+    key(
+        "<enter>",
+        Action::Enter,
+        "open",
+        "go to the task, inspect the lock, or unfold; in the evidence, to what it rests on",
+    ),
     key("<space> l <right>", Action::Expand, "unfold", "show or fold the waiters of the lock"),
     key("}", Action::NextComponent, "next", "the next deadlock or root blocker"),
     key("{", Action::PreviousComponent, "", "the one before"),
@@ -140,7 +145,12 @@ const ALWAYS: &[Binding] = &[
     key("o <c-o> <backspace>", Action::Back, "back", "back to the place before the last jump"),
     key("O <a-right>", Action::Forward, "", "forward again"),
     key("-", Action::Toggle, "", "swap this place and the last one"),
-    key("<tab>", Action::NextPane, "pane", "next pane"),
+    key(
+        "<tab>",
+        Action::NextPane,
+        "pane",
+        "next pane; on the lock screen the evidence, to open it",
+    ),
     key("<s-tab>", Action::PreviousPane, "", "previous pane"),
     key("+ z", Action::Zoom, "zoom", "the pane alone, or all panes"),
     key("L", Action::Locks, "locks", "the lock graph, with the evidence for each line"),

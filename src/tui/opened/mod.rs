@@ -157,7 +157,7 @@ impl Source for Opened {
     fn log(&self) -> Answer<Vec<LogLine>> {
         let log = self.session.log();
         // A record of several lines is as many here, stamped once.
-        let lines = |record: &LogRecord| {
+        let lines = |(number, record): (usize, &LogRecord)| {
             let stamp = record.stamp();
             let level = record.level;
             let blank = " ".repeat(stamp.len());
@@ -165,13 +165,14 @@ impl Source for Opened {
                 stamp: if n == 0 { stamp.clone() } else { blank.clone() },
                 level,
                 text: text.to_owned(),
+                record: number,
             };
             record.text.lines().enumerate().map(line).collect::<Vec<_>>()
         };
         if log.records.is_empty() && !log.notes.is_empty() {
             return Err(log.notes.join("; "));
         }
-        Ok(log.records.iter().flat_map(lines).collect())
+        Ok(log.records.iter().enumerate().flat_map(lines).collect())
     }
 
     fn memory(&self, at: VirtAddr, rows: u64) -> Answer<MemoryView> {

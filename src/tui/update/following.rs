@@ -10,14 +10,14 @@ use crate::tui::locktree::{LockNode, LockRow};
 use crate::tui::model::{FrameRow, Place, ROW, States, Subject, Value};
 use crate::tui::prompt::Overlay;
 use crate::tui::theme::Role;
+use crate::tui::told::Go;
 use crate::tui::trace::TraceRow;
-use crate::tui::why::Go;
 use crate::tui::widget::window::Window;
 use std::collections::BTreeSet;
 
 pub(super) fn enter(app: &mut App) -> Vec<Effect> {
     match app.here.screen {
-        Screen::Why => return enter_why(app),
+        Screen::Why => return enter_told(app),
         Screen::Overview => match app.here.pane {
             Pane::Tasks => {
                 if app.here.task.is_some() {
@@ -29,6 +29,7 @@ pub(super) fn enter(app: &mut App) -> Vec<Effect> {
             Pane::Inspector => enter_node(app),
             Pane::Locks => enter_lock(app),
         },
+        Screen::Locks if app.here.weighing => return enter_told(app),
         Screen::Locks => enter_lock(app),
         Screen::Memory => {
             let at = app.here.memory.0 & !(ROW - 1);
@@ -75,9 +76,8 @@ fn enter_word(app: &mut App) -> Vec<Effect> {
     generation.map(start).into_iter().collect()
 }
 
-fn enter_why(app: &mut App) -> Vec<Effect> {
-    let row = app.why.rows.get(app.here.windows.why.cursor);
-    match row.and_then(|row| row.go.clone()) {
+fn enter_told(app: &mut App) -> Vec<Effect> {
+    match app.told_row().and_then(|row| row.go.clone()) {
         Some(Go::Place(place)) => app.go(&place),
         Some(Go::Unfold(lock)) => fold(app, lock),
         None => {}
@@ -116,6 +116,10 @@ fn task_here(app: &App) -> Option<VirtAddr> {
             task.filter(known).or(app.here.task)
         }
         (Screen::Locks, _) | (Screen::Overview, Pane::Locks) => {
+            let told = app.told_row().and_then(|row| row.task).filter(known);
+            if told.is_some() {
+                return told;
+            }
             let graph = app.locks.ready()?;
             let mut row = app.lock_rows.get(windows.locks.cursor);
             // A lock's line hangs on the one of the task that holds it or waits for it.
@@ -229,6 +233,10 @@ pub(super) fn expand(app: &mut App) {
 }
 
 pub(super) fn collapse(app: &mut App) {
+    if app.here.screen == Screen::Locks && app.here.weighing {
+        app.here.weighing = false;
+        return;
+    }
     if app.context().pane == Pane::Locks || app.here.screen == Screen::Locks {
         let window = &mut app.here.windows.locks;
         if let Some(parent) = app.lock_rows.get(window.cursor).and_then(|row| row.parent) {
@@ -251,6 +259,8 @@ pub(super) fn cancel(app: &mut App) -> Vec<Effect> {
     if app.cancel() {
         app.message = Some((Role::Fault, "cancelled; Ctrl-l asks again".to_owned()));
         return vec![Effect::Stop];
+    } else if app.here.screen == Screen::Locks && app.here.weighing {
+        app.here.weighing = false;
     } else if app.here.screen != Screen::Overview {
         app.leave();
         app.here.screen = Screen::Overview;
@@ -372,6 +382,10 @@ fn code_at(app: &App) -> Option<VirtAddr> {
     let windows = &app.here.windows;
     let row = match (app.here.screen, app.here.pane) {
         (Screen::Memory, _) => return Some(app.here.memory),
+        (Screen::Why | Screen::Locks, _) => match app.told_row().and_then(|row| row.go.clone()) {
+            Some(Go::Place(Place::Code(at))) => return Some(at),
+            _ => 0,
+        },
         (Screen::Source, _) => return Some(app.here.source.at),
         (Screen::Output, _) => match app.output.ready()?.lines.get(windows.output.cursor)?.1 {
             Some(Place::Code(at) | Place::Memory(at)) => return Some(at),

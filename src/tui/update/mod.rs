@@ -271,6 +271,10 @@ fn states(app: &mut App, change: impl Fn(&mut States)) {
 }
 
 fn pane(app: &mut App, by: usize) {
+    if app.here.screen == Screen::Locks {
+        app.here.weighing = !app.here.weighing;
+        return;
+    }
     if app.here.screen != Screen::Overview {
         app.here.screen = Screen::Overview;
         return;

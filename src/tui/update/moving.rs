@@ -6,7 +6,7 @@ use crate::tui::app::{App, Effect};
 use crate::tui::history::Screen;
 use crate::tui::keymap::Pane;
 use crate::tui::layout::Frames;
-use crate::tui::screen::locks::components_height;
+use crate::tui::screen::locks::lock_areas;
 use crate::tui::screen::source::functions_height;
 use crate::tui::theme::Role;
 use crate::tui::widget::window::Window;
@@ -18,6 +18,11 @@ pub(super) fn page(app: &App) -> isize {
     let frames = app.frames();
     let area = match app.here.screen {
         Screen::Overview => frames.pane(app.here.pane).unwrap_or(frames.body),
+        Screen::Locks => {
+            let areas = lock_areas(app, frames.body);
+            let tree = Rect { height: areas.tree.height + 1, ..areas.tree };
+            if app.here.weighing { areas.evidence } else { tree }
+        }
         _ => frames.body,
     };
     isize::try_from(Frames::rows(area).saturating_sub(1).max(1)).unwrap_or(1)
@@ -40,7 +45,11 @@ pub(super) fn step(app: &mut App, rows: isize) {
             app.here.windows.source = window;
         }
         Screen::Why => windows.why.step(rows, app.why.rows.len()),
-        Screen::Locks => windows.locks.step(rows, app.lock_rows.len()),
+        Screen::Locks if app.here.weighing => windows.evidence.step(rows, app.evidence.len()),
+        Screen::Locks => {
+            windows.evidence = Window::default();
+            windows.locks.step(rows, app.lock_rows.len());
+        }
         Screen::Overview => match app.here.pane {
             Pane::Tasks => {
                 windows.tasks.step(rows, app.listed.len());
@@ -99,6 +108,7 @@ pub(super) fn component(app: &mut App, by: isize) {
         // The head stands near the top, and what belongs to it below.
         let row = component.row;
         app.here.windows.locks = Window { cursor: row, top: row.saturating_sub(1) };
+        app.here.windows.evidence = Window::default();
     }
 }
 
@@ -172,12 +182,21 @@ fn at(app: &App, x: u16, y: u16) -> Option<(Option<Pane>, usize)> {
     inside(frames.body).then(|| (None, usize::from(y - frames.body.y)))
 }
 
+/// On the lock screen the part under the mouse has the keys.
+fn weigh(app: &mut App, x: u16, y: u16) {
+    if app.here.screen == Screen::Locks {
+        let areas = lock_areas(app, app.frames().body);
+        app.here.weighing = areas.evidence.contains((x, y).into());
+    }
+}
+
 pub(super) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
     let Some((pane, row)) = at(app, x, y) else { return Vec::new() };
     app.overlay = None;
     if let Some(pane) = pane {
         app.here.pane = pane;
     }
+    weigh(app, x, y);
     let windows = &app.here.windows;
     // Above the rows stands the title, and in the list of tasks the headings too.
     let (window, head) = match (app.here.screen, app.here.pane) {
@@ -190,7 +209,12 @@ pub(super) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
         }
         (Screen::Overview, Pane::Locks) => (windows.locks, 1),
         (Screen::Locks, _) => {
-            (windows.locks, 1 + usize::from(components_height(app, app.frames().body.height)))
+            let body = app.frames().body;
+            let areas = lock_areas(app, body);
+            let part = if app.here.weighing { areas.evidence } else { areas.tree };
+            let window = if app.here.weighing { windows.evidence } else { windows.locks };
+            // The evidence has a title of its own.
+            (window, usize::from(part.y - body.y) + usize::from(app.here.weighing))
         }
         (Screen::Log, _) => (windows.log, 1),
         (Screen::Code, _) => (windows.code, 1),
@@ -214,6 +238,7 @@ pub(super) fn wheel(app: &mut App, x: u16, y: u16, rows: isize) -> Vec<Effect> {
         if let Some(pane) = pane {
             app.here.pane = pane;
         }
+        weigh(app, x, y);
         step(app, rows);
     }
     Vec::new()

@@ -139,7 +139,7 @@ pub(super) fn describe(app: &App, graph: &LockGraph, node: &LockNode, line: &mut
 }
 
 /// The tasks of a deadlock.
-pub(super) fn tasks_of(graph: &LockGraph, cycle: usize) -> &[TaskRef] {
+fn tasks_of(graph: &LockGraph, cycle: usize) -> &[TaskRef] {
     graph.cycles.get(cycle).map_or(&[], |cycle: &Cycle| &cycle.tasks)
 }
 

@@ -1,18 +1,15 @@
 //! The lock graph: as a pane, and alone with the evidence for the selected line.
 
-mod evidence;
 mod line;
 
 use super::position;
 use crate::locks::LockGraph;
 use crate::tui::app::App;
-use crate::tui::history::Screen;
 use crate::tui::locktree::LockNode;
 use crate::tui::theme::Role;
 use crate::tui::widget::frame::{Title, empty, frame};
-use crate::tui::widget::lines::{Line, Mark, draw};
+use crate::tui::widget::lines::Line;
 use crate::tui::widget::window::Window;
-use evidence::evidence;
 use line::{describe, line};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -35,28 +32,48 @@ pub(super) fn draw_locks(app: &App, buf: &mut Buffer, area: Rect, focus: bool) {
 
 /// The tree above or beside the evidence.
 pub(super) fn draw_screen(app: &App, buf: &mut Buffer, area: Rect) {
-    let Some((graph, inside)) = begin(app, buf, area, true) else { return };
-    let above = components_height(app, area.height);
-    components(app, buf, Rect { height: above, ..inside }, graph);
+    let Some((graph, _)) = begin(app, buf, area, !app.here.weighing) else { return };
+    let areas = lock_areas(app, area);
+    components(app, buf, areas.components, graph);
+    tree(app, buf, areas.tree, graph, !app.here.weighing);
+    let window = app.here.windows.evidence;
+    let right = position(window, app.evidence.len());
+    let title = Title { name: "How we know", right, ..Title::default() };
+    let below = frame(buf, areas.evidence, &title, app.here.weighing, app.theme);
+    super::rows(app, buf, below, window, app.evidence.len(), app.here.weighing, |n| {
+        app.evidence.get(n).map(|row| row.line.clone()).unwrap_or_default()
+    });
+}
+
+/// Where the parts of the lock screen stand.
+pub(crate) struct LockAreas {
+    pub(crate) components: Rect,
+    pub(crate) tree: Rect,
+    /// With its title.
+    pub(crate) evidence: Rect,
+}
+
+/// The parts of the lock screen in the body.
+pub(crate) fn lock_areas(app: &App, body: Rect) -> LockAreas {
+    let inside = Rect { y: body.y + 1, height: body.height.saturating_sub(1), ..body };
+    let inside = inside.intersection(body);
+    let above = components_height(app, body.height).min(inside.height);
+    let components = Rect { height: above, ..inside };
     let inside = Rect { y: inside.y + above, height: inside.height - above, ..inside };
-    let (left, right) = if inside.width >= 120 {
+    let (tree, evidence) = if inside.width >= 120 {
         let width = inside.width * 60 / 100;
         let right = Rect { x: inside.x + width + 2, width: inside.width - width - 2, ..inside };
         (Rect { width, ..inside }, right)
     } else {
-        let height = (inside.height / 3).max(BESIDE).min(inside.height);
+        // Whoever reads the evidence has the larger part.
+        let third = inside.height / 3;
+        let height = if app.here.weighing { inside.height - third } else { third };
+        let height = height.max(BESIDE).min(inside.height);
         let upper = inside.height - height;
         let lower = Rect { y: inside.y + upper, height, ..inside };
         (Rect { height: upper, ..inside }, lower)
     };
-    tree(app, buf, left, graph, true);
-    let title = Title { name: "How we know", ..Title::default() };
-    let below = frame(buf, right, &title, false, app.theme);
-    let room = usize::from(below.width).saturating_sub(2);
-    for (line, y) in evidence(app, graph, room).iter().zip(below.top()..below.bottom()) {
-        let row = Rect { x: below.x + 1, y, width: below.width.saturating_sub(1), height: 1 };
-        draw(buf, row, line, app.theme, Mark::None);
-    }
+    LockAreas { components, tree, evidence }
 }
 
 /// The rows that the list of components takes on a screen of this height.
@@ -137,12 +154,7 @@ fn begin<'a>(
 }
 
 fn tree(app: &App, buf: &mut Buffer, area: Rect, graph: &LockGraph, focus: bool) {
-    // On the screen of its own the window was fitted to the whole body; here it is fitted again
-    // to what the evidence leaves.
-    let mut window = app.here.windows.locks;
-    if app.here.screen == Screen::Locks {
-        window.fit(app.lock_rows.len(), usize::from(area.height));
-    }
+    let window = app.here.windows.locks;
     super::rows(app, buf, area, window, app.lock_rows.len(), focus, |n| {
         app.lock_rows.get(n).map(|row| line(app, graph, row)).unwrap_or_default()
     });
