@@ -149,6 +149,13 @@ pub(super) fn use_of(function: &str) -> Option<Use> {
     TABLE.iter().find(|(known, _)| is(known)).map(|(_, what)| *what)
 }
 
+/// The function of which one is the part that is seldom run, put elsewhere: `f.cold`, `f.cold.3`.
+pub(super) fn whole_of(function: &str) -> Option<&str> {
+    let (whole, number) = function.rsplit_once(".cold")?;
+    let number = number.strip_prefix('.').unwrap_or(number);
+    number.bytes().all(|byte| byte.is_ascii_digit()).then_some(whole)
+}
+
 /// A function's name without what the compiler added to a copy of it.
 pub(super) fn base_name(function: &str) -> &str {
     function.split('.').next().unwrap_or(function)
@@ -363,6 +370,14 @@ mod tests {
         assert_eq!(effect("__pi___x86_indirect_thunk_rbx"), Effect::Through(Register::Rbx));
         assert_eq!(effect("__x86_indirect_thunk_array"), Effect::Through(Register::Rax));
         assert_eq!(effect("__x86_return_thunk"), Effect::Return);
+    }
+
+    #[test]
+    fn the_part_of_a_function_that_is_seldom_run_is_known_by_its_name() {
+        assert_eq!(whole_of("open.cold"), Some("open"));
+        assert_eq!(whole_of("open.constprop.0.cold.12"), Some("open.constprop.0"));
+        assert_eq!(whole_of("open.constprop.0"), None);
+        assert_eq!(whole_of("open.coldly"), None);
     }
 
     #[test]

@@ -11,7 +11,8 @@ use super::{LockKind, Mode};
 use crate::dump::{PAGE_SIZE, VirtAddr};
 use crate::kernel::Session;
 use crate::memory::VirtualMemory;
-use crate::unwind::flow::{Base, Effect, Effects, FUNCTION_LIMIT, Function, Value};
+use crate::unwind::Register;
+use crate::unwind::flow::{Base, Effect, Effects, FUNCTION_LIMIT, Function, Value, Writes};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -45,6 +46,9 @@ impl<K: std::hash::Hash + Eq, V: Clone> Cache<K, V> {
     }
 }
 
+/// Registers with the numbers that they hold.
+type Numbers = Box<[(Register, i64)]>;
+
 /// The functions of a dump and what calling them means.
 pub(super) struct Calls<'s> {
     session: &'s Session,
@@ -52,6 +56,9 @@ pub(super) struct Calls<'s> {
     functions: Cache<VirtAddr, Option<Arc<Function>>>,
     covering: Cache<VirtAddr, Option<Arc<Function>>>,
     effects: Cache<(VirtAddr, u32), Effect>,
+    /// Where some arguments are known to be numbers.
+    with_numbers: Cache<(VirtAddr, u32, Numbers), Effect>,
+    writes: Cache<(VirtAddr, u32), Option<Arc<Writes>>>,
     stores: Cache<VirtAddr, Arc<[Value]>>,
     /// `percpu_rw_semaphore.read_count`: the pointer through which readers count themselves.
     read_count: Option<i64>,
@@ -66,6 +73,8 @@ impl<'s> Calls<'s> {
             functions: Cache::new(),
             covering: Cache::new(),
             effects: Cache::new(),
+            with_numbers: Cache::new(),
+            writes: Cache::new(),
             stores: Cache::new(),
             read_count: read_count.and_then(|offset| i64::try_from(offset).ok()),
         }
@@ -93,15 +102,46 @@ impl<'s> Calls<'s> {
     pub(super) fn function(&self, at: VirtAddr) -> Option<Arc<Function>> {
         self.covering.get(at, || {
             let (start, end) = self.session.symbols().bounds(at)?;
-            self.functions.get(start, || {
-                let len = usize::try_from(end.offset_from(start)?).ok()?;
-                if len > FUNCTION_LIMIT {
-                    return None;
-                }
-                let code = readable(self.session.memory(), start, len);
-                (!code.is_empty()).then(|| Arc::new(Function::decode(&code, start)))
-            })
+            let whole = self.functions.get(start, || self.decoded(start, end).map(Arc::new))?;
+            let name = self.session.symbolize(start)?.symbol.name;
+            match api::whole_of(name).and_then(|of| self.entry_of(of, &whole)) {
+                // A part that is seldom run: it is followed from where its function begins.
+                Some(entry) => self.function(entry).filter(|it| it.covers(start)).or(Some(whole)),
+                None => Some(whole),
+            }
         })
+    }
+
+    /// The function from `start` to `end` with its parts elsewhere.
+    fn decoded(&self, start: VirtAddr, end: VirtAddr) -> Option<Function> {
+        let function = Function::decode(&self.code(start, end)?, start);
+        let name = self.session.symbolize(start)?.symbol.name;
+        let is_part = |target: VirtAddr| {
+            let found = self.session.symbolize(target)?;
+            (api::whole_of(found.symbol.name) == Some(name)).then_some(target)
+        };
+        let Some(part) = function.jumps_out().find_map(is_part) else { return Some(function) };
+        let (from, to) = self.session.symbols().bounds(part)?;
+        let code = self.code(from, to);
+        Some(code.map_or_else(|| function.clone(), |code| function.with_part(&code, from)))
+    }
+
+    /// Where the function of that name begins, a part of which is `part`: it jumps back there.
+    fn entry_of(&self, name: &str, part: &Function) -> Option<VirtAddr> {
+        let back = part.jumps_out().find_map(|target| {
+            let found = self.session.symbolize(target)?;
+            (found.symbol.name == name).then(|| self.session.symbols().bounds(target))?
+        });
+        back.map(|(start, _)| start).or_else(|| self.session.symbols().address(name))
+    }
+
+    fn code(&self, start: VirtAddr, end: VirtAddr) -> Option<Vec<u8>> {
+        let len = usize::try_from(end.offset_from(start)?).ok()?;
+        if len > FUNCTION_LIMIT {
+            return None;
+        }
+        let code = readable(self.session.memory(), start, len);
+        (!code.is_empty()).then_some(code)
     }
 
     /// The function that begins at `at`, if it is no longer than is allowed so `deep` below a frame.
@@ -123,6 +163,28 @@ impl<'s> Calls<'s> {
                 }
                 known => known,
             }
+        })
+    }
+
+    /// The same where some arguments are numbers.
+    fn effect_with(&self, target: VirtAddr, deep: u32, numbers: &[(Register, i64)]) -> Effect {
+        self.with_numbers.get((target, deep, numbers.into()), || {
+            let below = deep.checked_sub(1).map(|deep| Below { calls: self, deep });
+            let function = below.as_ref().and_then(|_| self.short(target, deep));
+            let summary = function.zip(below).and_then(|(it, b)| it.summary_with(numbers, &b));
+            summary.map_or_else(|| self.effect(target, deep), |it| Effect::Several(Arc::new(it)))
+        })
+    }
+
+    /// What the function at `target` writes through its arguments, if it is short.
+    fn writes(&self, target: VirtAddr, deep: u32) -> Option<Arc<Writes>> {
+        self.writes.get((target, deep), || {
+            let below = Below { calls: self, deep: deep.checked_sub(1)? };
+            let name = self.session.symbolize(target).filter(|it| it.offset == 0)?.symbol.name;
+            if api::is_inside_locks(name) {
+                return None;
+            }
+            Some(Arc::new(self.short(target, deep)?.summary(&below)?.writes))
         })
     }
 
@@ -167,6 +229,14 @@ impl Effects for Calls<'_> {
         self.effect(target, DEEP)
     }
 
+    fn of_call_with(&self, target: VirtAddr, numbers: &[(Register, i64)]) -> Effect {
+        self.effect_with(target, DEEP, numbers)
+    }
+
+    fn writes_of(&self, target: VirtAddr) -> Option<Arc<Writes>> {
+        self.writes(target, DEEP)
+    }
+
     fn stores_of(&self, target: VirtAddr) -> Arc<[Value]> {
         self.stores.get(target, || {
             let function = self.short(target, 1);
@@ -202,6 +272,14 @@ impl Effects for Pointed<'_, '_> {
         self.calls.of_call(target)
     }
 
+    fn of_call_with(&self, target: VirtAddr, numbers: &[(Register, i64)]) -> Effect {
+        self.calls.of_call_with(target, numbers)
+    }
+
+    fn writes_of(&self, target: VirtAddr) -> Option<Arc<Writes>> {
+        self.calls.writes_of(target)
+    }
+
     fn stores_of(&self, target: VirtAddr) -> Arc<[Value]> {
         self.calls.stores_of(target)
     }
@@ -228,6 +306,18 @@ struct Below<'c, 's> {
 impl Effects for Below<'_, '_> {
     fn of_call(&self, target: VirtAddr) -> Effect {
         self.calls.effect(target, self.deep)
+    }
+
+    fn of_call_with(&self, target: VirtAddr, numbers: &[(Register, i64)]) -> Effect {
+        self.calls.effect_with(target, self.deep, numbers)
+    }
+
+    fn writes_of(&self, target: VirtAddr) -> Option<Arc<Writes>> {
+        self.calls.writes(target, self.deep)
+    }
+
+    fn sums_up(&self) -> bool {
+        true
     }
 
     fn stores_of(&self, target: VirtAddr) -> Arc<[Value]> {

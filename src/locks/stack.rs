@@ -75,6 +75,12 @@ impl<'s> Code<'s> {
         self.calls.function(at)
     }
 
+    /// Where the function begins that covers `at`.
+    fn entry(&self, at: VirtAddr) -> Option<VirtAddr> {
+        let followed = self.function(at).map(|function| function.entry());
+        followed.or_else(|| Some(self.session.symbols().bounds(at)?.0))
+    }
+
     /// Where the call is that a frame is in.
     pub(super) fn call_before(&self, frame: &Frame) -> Option<u64> {
         if frame.kind != FrameKind::Call {
@@ -115,7 +121,7 @@ impl<'s> Code<'s> {
         }
         self.jumps.get((inner.lookup_pc(), outer.pc), || {
             let called = self.function(outer.lookup_pc()).and_then(|it| it.call_before(outer.pc));
-            let entry = self.session.symbols().bounds(inner.lookup_pc()).map(|(start, _)| start);
+            let entry = self.entry(inner.lookup_pc());
             let mut found = Vec::new();
             if let Some((called, entry)) = called.zip(entry)
                 && called != entry
@@ -318,7 +324,7 @@ impl<'c, 's> Stack<'c, 's> {
         match place.jump.checked_sub(1) {
             None => {
                 let (lookup_pc, _) = self.pcs.get(place.frame)?;
-                Some(self.code.session.symbols().bounds(*lookup_pc)?.0)
+                self.code.entry(*lookup_pc)
             }
             Some(jump) => self.jumped.get(place.frame)?.get(jump).map(|(entry, _)| *entry),
         }

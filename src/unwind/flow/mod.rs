@@ -21,10 +21,12 @@ mod state;
 mod step;
 mod summary;
 mod value;
+mod writes;
 
 pub use state::{Given, State, Taken, When};
 pub use step::general_register;
 pub use value::{Base, Slot, Value};
+pub use writes::Writes;
 
 use crate::dump::VirtAddr;
 use crate::unwind::Register;
@@ -90,6 +92,10 @@ pub struct Summary {
     /// What it gave back that it had not taken, named in terms of its own arguments, where that can
     /// be said.
     pub gives: Vec<Given>,
+    /// What it wrote through the pointers that it was given.
+    pub writes: Writes,
+    /// What it returns, in terms of its arguments, if that is one thing on every path.
+    pub returns: Option<Value>,
 }
 
 /// Something that a function returns with.
@@ -114,6 +120,8 @@ pub enum Of {
     Callers(Value),
     /// At this distance from what it returned.
     Returned(i64),
+    /// At this distance from what it wrote to an address, in terms of its arguments.
+    Written(Value, i64),
 }
 
 /// Tells what the functions called mean.
@@ -126,6 +134,24 @@ pub trait Effects: Sync {
     fn stores_of(&self, target: VirtAddr) -> Arc<[Value]> {
         let _ = target;
         Arc::new([])
+    }
+
+    /// What the function at `target` writes through the pointers that it is given, if that can be
+    /// told.
+    fn writes_of(&self, target: VirtAddr) -> Option<Arc<Writes>> {
+        let _ = target;
+        None
+    }
+
+    /// Whether it is asked what the code that is followed writes through its own arguments.
+    fn sums_up(&self) -> bool {
+        false
+    }
+
+    /// The same as `of_call`, where some arguments are known to be these numbers.
+    fn of_call_with(&self, target: VirtAddr, numbers: &[(Register, i64)]) -> Effect {
+        let _ = numbers;
+        self.of_call(target)
     }
 
     /// Where the pointer leads through which the instruction at `ip` calls, if that is known.
@@ -158,6 +184,7 @@ impl Effects for NoEffects {
 }
 
 /// The machine code of one function, decoded.
+#[derive(Clone)]
 pub struct Function {
     instructions: Vec<Instruction>,
     /// Where straight runs begin: the entry and every target of a jump.
@@ -192,13 +219,23 @@ impl Function {
     /// Decodes the function whose code, `code`, lies at `entry`.
     #[must_use]
     pub fn decode(code: &[u8], entry: VirtAddr) -> Function {
-        let instructions = decode(code, entry);
-        let end = entry.0.saturating_add(u64::try_from(code.len()).unwrap_or(u64::MAX));
+        Function::of(decode(code, entry), entry)
+    }
+
+    /// The same function with a part of it that compilers put elsewhere: what is seldom run.
+    #[must_use]
+    pub fn with_part(&self, code: &[u8], at: VirtAddr) -> Function {
+        let mut instructions = self.instructions.clone();
+        instructions.extend(decode(code, at));
+        instructions.sort_by_key(Instruction::ip);
+        Function::of(instructions, VirtAddr(self.entry))
+    }
+
+    fn of(instructions: Vec<Instruction>, entry: VirtAddr) -> Function {
         let mut leaders = BTreeSet::from([entry.0]);
+        let places: BTreeSet<u64> = instructions.iter().map(Instruction::ip).collect();
         for instruction in &instructions {
-            if step::jumps(instruction)
-                && (entry.0..end).contains(&instruction.near_branch_target())
-            {
+            if step::jumps(instruction) && places.contains(&instruction.near_branch_target()) {
                 leaders.insert(instruction.near_branch_target());
             }
             if step::chooses(instruction) {
@@ -212,6 +249,25 @@ impl Function {
     #[must_use]
     pub fn instructions(&self) -> &[Instruction] {
         &self.instructions
+    }
+
+    /// Where it begins.
+    #[must_use]
+    pub fn entry(&self) -> VirtAddr {
+        VirtAddr(self.entry)
+    }
+
+    /// Whether the instruction at `at` is its own.
+    #[must_use]
+    pub fn covers(&self, at: VirtAddr) -> bool {
+        self.instructions.binary_search_by_key(&at.0, Instruction::ip).is_ok()
+    }
+
+    /// Where it jumps to that is not its own code.
+    pub fn jumps_out(&self) -> impl Iterator<Item = VirtAddr> {
+        let targets = self.instructions.iter().filter(|it| step::jumps(it));
+        let targets = targets.map(Instruction::near_branch_target);
+        targets.filter(|target| !self.leaders.contains(target)).map(VirtAddr)
     }
 
     /// Whether `at` is its first instruction.
@@ -355,7 +411,11 @@ impl Function {
 
     /// The states at every leader, once nothing changes any more.
     fn settle(&self, effects: &dyn Effects) -> Option<BTreeMap<u64, Variants>> {
-        let mut states = BTreeMap::from([(self.entry, vec![State::entry()])]);
+        self.settle_from(State::entry(), effects)
+    }
+
+    fn settle_from(&self, entry: State, effects: &dyn Effects) -> Option<BTreeMap<u64, Variants>> {
+        let mut states = BTreeMap::from([(self.entry, vec![entry])]);
         let mut todo = BTreeSet::from([self.entry]);
         let mut runs = 0;
         while let Some(leader) = todo.pop_first() {
@@ -385,8 +445,14 @@ impl Function {
     ) -> Vec<(u64, State)> {
         let first = self.instructions.partition_point(|instruction| instruction.ip() < leader);
         let mut onward = Vec::new();
+        let mut next = leader;
         for instruction in self.instructions.get(first..).unwrap_or_default() {
             let ip = instruction.ip();
+            // What lies behind a part of the function is another.
+            if ip != next {
+                return onward;
+            }
+            next = instruction.next_ip();
             if ip != leader && self.leaders.contains(&ip) {
                 onward.push((ip, state));
                 return onward;
@@ -445,6 +511,8 @@ pub fn ends_in_call(code: &[u8], at: VirtAddr) -> bool {
     instruction.code() != Code::INVALID && instruction.next_ip() == end && step::calls(&instruction)
 }
 
+#[cfg(test)]
+mod lent_tests;
 #[cfg(test)]
 mod shapes_tests;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What is known between two instructions.
 
 use super::value::{Base, Slot, Value};
+use super::writes::Writes;
 use crate::dump::VirtAddr;
 use crate::unwind::Register;
 use std::collections::BTreeMap;
@@ -90,7 +91,7 @@ fn sign(number: i64) -> Option<bool> {
     (is_error(number) || i32::try_from(number).is_ok()).then(|| is_error(number) || number < 0)
 }
 
-/// At most this many values are remembered not to be zero.
+/// At most this many values are remembered to be zero, and not to be.
 const NONZERO: usize = 8;
 
 impl Taken {
@@ -171,6 +172,10 @@ pub struct State {
     pub(super) carry: Option<u64>,
     /// Values that a test found not to be zero.
     nonzero: Vec<Value>,
+    /// Values that a test found to be zero, and that keep their names.
+    zero: Vec<Value>,
+    /// What was written through the pointers that the function was given.
+    pub(super) writes: Writes,
     /// What was given back without having been taken here.
     pub(super) given: Vec<Given>,
     /// What has been taken and not given back.
@@ -187,6 +192,8 @@ impl State {
             tested: None,
             carry: None,
             nonzero: Vec::new(),
+            zero: Vec::new(),
+            writes: Writes::default(),
             given: Vec::new(),
             taken: Vec::new(),
         }
@@ -314,16 +321,23 @@ impl State {
         self.taken.iter().any(|taken| taken.by_store)
     }
 
+    /// Whether a function that gets an address on the stack could change something there that names
+    /// what has been taken.
+    pub(super) fn may_lose(&self, offset: i64) -> bool {
+        !self.taken.is_empty() && self.lendable(offset).next().is_some()
+    }
+
+    /// What lies on the stack from `offset` on up to the registers saved above.
+    pub(super) fn lendable(&self, offset: i64) -> impl Iterator<Item = (i64, &Value)> {
+        let saved = |value: &Value| matches!(value.base, Base::Entry(register) if value.offset == 0 && register.is_callee_saved());
+        let above = self.stack.range(offset..).take_while(move |(_, value)| !saved(value));
+        above.map(|(at, value)| (*at, value))
+    }
+
     /// A function that was given an address on the stack may have written there: to all that lies
     /// between it and the registers saved above.
     pub(super) fn lend_stack(&mut self, offset: i64) {
-        let saved = |value: &Value| matches!(value.base, Base::Entry(register) if value.offset == 0 && register.is_callee_saved());
-        let gone: Vec<i64> = self
-            .stack
-            .range(offset..)
-            .take_while(|(_, value)| !saved(value))
-            .map(|(at, _)| *at)
-            .collect();
+        let gone: Vec<i64> = self.lendable(offset).map(|(at, _)| at).collect();
         for at in gone {
             self.stack.remove(&at);
         }
@@ -338,8 +352,10 @@ impl State {
             Base::Entry(register) => Some(self.register(*register)?.plus(value.offset)),
             Base::Loaded { ip, from } => {
                 let from = self.translate(from)?;
-                Some(match from.on_stack() {
-                    Some(offset) => self.stack_slot(offset)?.plus(value.offset),
+                let known = from.on_stack().and_then(|offset| self.stack_slot(offset));
+                Some(match known {
+                    Some(known) => known.plus(value.offset),
+                    // What lies there may have changed since: its address will tell.
                     None => from.load(*ip, Slot::Register(Register::Rax)).plus(value.offset),
                 })
             }
@@ -376,6 +392,7 @@ impl State {
         if !held().chain(remembered()).any(|value| value.mentions(&is)) {
             self.forget_given(&is);
             self.nonzero.retain(|value| !value.mentions(&is));
+            self.writes.keep(|value| !value.mentions(&is));
             self.tested = self.tested.take().filter(|value| !value.mentions(&is));
             return;
         }
@@ -407,6 +424,7 @@ impl State {
         self.taken = taken;
         self.forget_given(&is);
         self.nonzero.retain(|value| !value.mentions(&is));
+        self.writes.rename(|value| if value.mentions(&is) { renamed(&value) } else { Some(value) });
         for (value, register) in self.registers.iter_mut().zip(Register::ALL) {
             if value.mentions(&is) {
                 *value = renamed(value).unwrap_or_else(|| name(ip, Slot::Register(register)));
@@ -540,9 +558,12 @@ impl State {
         taken.sort_by_key(|taken| (taken.call, taken.nth));
         let nonzero =
             self.nonzero.iter().filter(|value| other.nonzero.contains(value)).cloned().collect();
+        let zero = self.zero.iter().filter(|value| other.zero.contains(value)).cloned().collect();
+        let writes = self.writes.join(&other.writes);
         let carry = self.carry.filter(|_| self.carry == other.carry);
         let given = Vec::new();
-        let mut met = State { registers, stack, tested, carry, nonzero, given, taken };
+        let mut met =
+            State { registers, stack, tested, carry, nonzero, zero, writes, given, taken };
         for given in met_given(&self.given, &other.given) {
             met.remember_given(given);
         }
@@ -564,7 +585,8 @@ impl State {
         match value.base {
             Base::Zero => Some(value.offset == 0),
             Base::Error if value.offset == 0 => Some(false),
-            _ => self.nonzero.contains(value).then_some(false),
+            _ if self.nonzero.contains(value) => Some(false),
+            _ => self.zero.contains(value).then_some(true),
         }
     }
 
@@ -590,6 +612,8 @@ impl State {
             // Addresses on the stack and arguments keep their names: others are counted from them.
             if matches!(value.base, Base::Made { .. } | Base::Loaded { .. }) {
                 state.registers.iter_mut().chain(state.stack.values_mut()).for_each(known);
+            } else if state.zero.len() < NONZERO && !state.zero.contains(&value) {
+                state.zero.push(value);
             }
         } else if state.nonzero.len() < NONZERO && !state.nonzero.contains(&value) {
             state.nonzero.push(value);

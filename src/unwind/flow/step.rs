@@ -2,12 +2,13 @@
 
 use super::state::{ERRORS, Given, State, Taken, When};
 use super::value::{Base, Slot, Value};
-use super::{Effect, Effects, Of};
+use super::{Effect, Effects, Of, Writes};
 use crate::dump::VirtAddr;
 use crate::unwind::Register;
 use iced_x86::{
     FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register as Iced,
 };
+use std::sync::Arc;
 
 /// Registers that a call may change.
 const CALLER_SAVED: [Register; 9] = [
@@ -208,6 +209,13 @@ pub(super) fn step(instruction: &Instruction, state: &mut State, effects: &dyn E
             }
             state.tested = None;
         }
+        Mnemonic::Test | Mnemonic::And if bits_of_number(instruction, state).is_some() => {
+            let (to, bits) = bits_of_number(instruction, state).unwrap_or((Register::Rax, 0));
+            if instruction.mnemonic() == Mnemonic::And {
+                state.set(to, Value::number(bits));
+            }
+            state.tested = Some(Value::number(bits));
+        }
         Mnemonic::Test if instruction.op0_kind() == OpKind::Register && first == second => {
             state.tested =
                 general_register(first).and_then(|register| state.register(register)).cloned();
@@ -264,6 +272,24 @@ pub(super) fn step(instruction: &Instruction, state: &mut State, effects: &dyn E
         }
     }
     true
+}
+
+/// Which bits of a number in a register an immediate leaves, and the register.
+fn bits_of_number(instruction: &Instruction, state: &State) -> Option<(Register, i64)> {
+    if instruction.op0_kind() != OpKind::Register {
+        return None;
+    }
+    let first = instruction.op0_register();
+    let mask = match first.size() {
+        _ if matches!(first, Iced::AH | Iced::BH | Iced::CH | Iced::DH) => return None,
+        1 => immediate(instruction)? & 0xff,
+        2 => immediate(instruction)? & 0xffff,
+        4 => immediate(instruction)? & 0xffff_ffff,
+        _ => immediate(instruction)?,
+    };
+    let register = general_register(first)?;
+    let value = state.register(register).filter(|value| value.base == Base::Zero)?;
+    Some((register, value.offset & mask))
 }
 
 /// Whether it changes a number of the CPU's own that a register points to.
@@ -364,7 +390,15 @@ pub(super) fn called(
     state: &mut State,
     effects: &dyn Effects,
 ) -> bool {
-    let effect = target.map_or(Effect::Nothing, |target| effects.of_call(target));
+    let mut effect = target.map_or(Effect::Nothing, |target| effects.of_call(target));
+    if let (Effect::Several(summary), Some(target)) = (&effect, target)
+        && summary.depends()
+    {
+        let numbers = numbers(state);
+        if !numbers.is_empty() {
+            effect = effects.of_call_with(target, &numbers);
+        }
+    }
     let target = target.unwrap_or(VirtAddr(0));
     let argument = state.register(Register::Rdi).cloned();
     let taken = |class, argument, when, by_store, nth, always| Taken {
@@ -411,6 +445,16 @@ pub(super) fn called(
                     Of::Returned(offset) => {
                         Some(Value::made(ip, Slot::Register(Register::Rax)).plus(*offset))
                     }
+                    Of::Written(place, offset) => before.translate(place).map(|at| {
+                        let known = summary.writes.value_at(place);
+                        let known = known.and_then(|value| before.translate(value));
+                        let name = match at.on_stack() {
+                            _ if known.is_some() => known.unwrap_or(at),
+                            Some(slot) => Value::made(ip, Slot::Stack(slot)),
+                            None => at.load(ip, Slot::Register(Register::Rax)),
+                        };
+                        name.plus(*offset)
+                    }),
                 };
                 if let Some(argument) = argument {
                     let (when, always) = (take.when, take.always);
@@ -427,17 +471,77 @@ pub(super) fn called(
             }
         }
     }
-    for register in ARGUMENTS {
-        if let Some(offset) = state.register(register).and_then(Value::on_stack) {
-            state.lend_stack(offset);
-        }
-    }
+    let result = match &effect {
+        Effect::Several(summary) => summary.returns.as_ref().and_then(|it| state.translate(it)),
+        _ => None,
+    };
+    lend(ip, target, &effect, state, effects);
     for register in CALLER_SAVED {
         state.set(register, Value::made(ip, Slot::Register(register)));
+    }
+    if let Some(result) = result {
+        state.set(Register::Rax, result);
     }
     state.tested = None;
     state.carry = None;
     true
+}
+
+/// The registers of arguments that hold numbers.
+fn numbers(state: &State) -> Vec<(Register, i64)> {
+    let number = |register| {
+        let value = state.register(register)?;
+        (value.base == Base::Zero).then_some((register, value.offset))
+    };
+    ARGUMENTS.into_iter().filter_map(number).collect()
+}
+
+/// The function called at `ip` may have written to what its arguments point to.
+fn lend(ip: u64, target: VirtAddr, effect: &Effect, state: &mut State, effects: &dyn Effects) {
+    let pointers: Vec<(Register, Value)> = ARGUMENTS
+        .into_iter()
+        .filter_map(|register| Some((register, state.register(register)?.clone())))
+        .filter(|(_, value)| matches!(value.base, Base::Entry(_)))
+        .collect();
+    let wanted = pointers.iter().any(|(_, value)| match value.on_stack() {
+        Some(offset) => state.may_lose(offset),
+        None => effects.sums_up(),
+    });
+    let asked = match effect {
+        Effect::Several(summary) => Some(Arc::new(summary.writes.clone())),
+        // Of locks only they themselves change.
+        Effect::Take { .. } | Effect::Give { .. } | Effect::Turn { .. } => {
+            Some(Arc::new(Writes::default()))
+        }
+        Effect::Nothing if wanted => effects.writes_of(target),
+        _ => None,
+    };
+    let before = state.clone();
+    for (register, pointer) in pointers {
+        let known = asked.as_ref().filter(|writes| writes.tells_of(register));
+        match (pointer.on_stack(), known) {
+            (Some(offset), Some(writes)) => {
+                for (at, size, value) in writes.behind(register) {
+                    let Some(at) = offset.checked_add(at) else { continue };
+                    state.forget_stack(at, size);
+                    let value = value.and_then(|value| before.translate(value));
+                    if size == 8 {
+                        let value = value.unwrap_or_else(|| Value::made(ip, Slot::Stack(at)));
+                        state.set_stack(at, value);
+                    }
+                }
+            }
+            (Some(offset), None) => {
+                // What points to other things goes with it.
+                for (_, value) in before.lendable(offset) {
+                    state.writes.lend(value);
+                }
+                state.lend_stack(offset);
+            }
+            (None, Some(writes)) => state.writes.add_called(writes, register, &before),
+            (None, None) => state.writes.lend(&pointer),
+        }
+    }
 }
 
 /// The 64-bit register that a register is part of, if it is one of the general ones.
@@ -542,9 +646,19 @@ pub(super) fn address_is_special(instruction: &Instruction) -> bool {
 /// `mov [memory], …`
 fn store(instruction: &Instruction, state: &mut State) {
     let size = instruction.memory_size().size();
-    let Some(at) = address(instruction, state) else { return };
+    let stored = source(instruction, 1, state, Slot::Register(Register::Rax));
+    let Some(at) = address(instruction, state) else {
+        written_somewhere(instruction, state);
+        return;
+    };
     let Some(offset) = at.on_stack() else {
         state.stored_to(&at);
+        if !address_is_special(instruction) {
+            // Whoever finds the pointer there may write to what it points to.
+            let stored = stored.filter(|_| size == 8);
+            stored.iter().for_each(|pointer| state.writes.lend(pointer));
+            state.writes.write(&at, i64::try_from(size).unwrap_or(64), stored);
+        }
         return;
     };
     match source(instruction, 1, state, Slot::Stack(offset)) {
@@ -567,6 +681,22 @@ fn adjust_sp(state: &mut State, bytes: i64) {
     }
 }
 
+/// Something was written at an address that cannot be named.
+fn written_somewhere(instruction: &Instruction, state: &mut State) {
+    for register in [instruction.memory_base(), instruction.memory_index()] {
+        let pointer = general_register(register).and_then(|register| state.register(register));
+        if let Some(pointer) = pointer.cloned() {
+            state.writes.lend(&pointer);
+            // An element of an array on the stack.
+            if register != Iced::RSP
+                && let Some(offset) = pointer.on_stack()
+            {
+                state.lend_stack(offset);
+            }
+        }
+    }
+}
+
 /// Whatever the instruction writes holds something unknown from now on.
 fn forget_written(instruction: &Instruction, state: &mut State) {
     let ip = instruction.ip();
@@ -579,13 +709,25 @@ fn forget_written(instruction: &Instruction, state: &mut State) {
     let mut factory = InstructionInfoFactory::new();
     let info = factory.info(instruction);
     let memory_written = info.used_memory().iter().any(|memory| writes(memory.access()));
-    if memory_written && let Some(at) = address(instruction, state) {
-        match at.on_stack() {
-            Some(offset) => {
-                let size = instruction.memory_size().size();
-                state.forget_stack(offset, i64::try_from(size).unwrap_or(64));
-            }
-            None => state.stored_to(&at),
+    let size = i64::try_from(instruction.memory_size().size()).unwrap_or(64);
+    if memory_written && instruction.is_string_instruction() {
+        let to = state.register(Register::Rdi).cloned();
+        if let Some(offset) = to.as_ref().and_then(Value::on_stack) {
+            state.lend_stack(offset);
+        }
+        to.iter().for_each(|to| state.writes.lend(to));
+    } else if memory_written {
+        match address(instruction, state) {
+            Some(at) => match at.on_stack() {
+                Some(offset) => state.forget_stack(offset, size),
+                None => {
+                    state.stored_to(&at);
+                    if !address_is_special(instruction) {
+                        state.writes.write(&at, size, None);
+                    }
+                }
+            },
+            None => written_somewhere(instruction, state),
         }
     }
     for used in info.used_registers() {

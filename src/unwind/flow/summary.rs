@@ -16,18 +16,34 @@ impl Function {
     /// not return.
     #[must_use]
     pub fn summary(&self, effects: &dyn Effects) -> Option<Summary> {
-        let ends = self.ends(effects)?;
+        self.summary_with(&[], effects)
+    }
+
+    /// The same where some arguments are these numbers.
+    #[must_use]
+    pub fn summary_with(
+        &self,
+        numbers: &[(Register, i64)],
+        effects: &dyn Effects,
+    ) -> Option<Summary> {
+        let mut entry = State::entry();
+        for (register, number) in numbers {
+            entry.set(*register, Value::number(*number));
+        }
+        let ends = self.ends(entry, effects)?;
         if ends.is_empty() {
             return None;
         }
         let mut summary = Summary::default();
         for taken in ends.iter().flat_map(|end| &end.taken) {
-            let named = ends.iter().find_map(|end| of(end, taken));
-            let Some(of) = named else { continue };
+            let Some(of) = name(&ends, taken, false) else { continue };
+            let (when, always) = condition(&ends, taken, matches!(of, Of::Returned(_)));
+            // Who asks what was returned has that at hand.
+            let at_hand = (when != When::Always).then(|| name(&ends, taken, true)).flatten();
+            let of = at_hand.unwrap_or(of);
             if summary.takes.iter().any(|take| take.class == taken.class && take.of == of) {
                 continue;
             }
-            let (when, always) = condition(&ends, taken, matches!(of, Of::Returned(_)));
             summary.takes.push(Take {
                 class: taken.class,
                 of,
@@ -49,14 +65,22 @@ impl Function {
                 summary.gives.push(given);
             }
         }
+        let writes = ends.iter().map(|end| end.writes.clone());
+        summary.writes = writes.reduce(|a, b| a.join(&b)).unwrap_or_default();
+        summary.writes.keep(is_callers);
+        let asked = summary.takes.iter().any(|take| take.when != When::Always);
+        let mut results = ends.iter().map(|end| end.register(Register::Rax));
+        let result = results.next().flatten().filter(|it| !asked && is_entry(it));
+        let same = result.is_some() && results.all(|other| other == result);
+        summary.returns = result.filter(|_| same).cloned();
         Some(summary)
     }
 
     /// The states in which it returns to its caller; where its last act is to go on in another
     /// function, those in which that returns.
-    fn ends(&self, effects: &dyn Effects) -> Option<Vec<State>> {
+    fn ends(&self, entry: State, effects: &dyn Effects) -> Option<Vec<State>> {
         let mut ends = Vec::new();
-        for (leader, variants) in self.settle(effects)? {
+        for (leader, variants) in self.settle_from(entry, effects)? {
             for state in variants {
                 self.run(leader, state, effects, &mut |instruction, moment, state| {
                     if moment == Moment::After {
@@ -160,17 +184,54 @@ fn may_release(instruction: &Instruction) -> bool {
     }
 }
 
-/// What a thing taken is called at a function's end, by somebody who only knows what was passed to
-/// it and what it returned.
-fn of(end: &State, taken: &Taken) -> Option<Of> {
-    let argument = taken.argument.as_ref()?;
-    if is_callers(argument) {
-        return Some(Of::Callers(argument.clone()));
+/// What a thing taken is called by somebody who only knows what was passed to a function, what it
+/// returned and what it left where it was told to; `result` asks for a name by the last two.
+fn name(ends: &[State], taken: &Taken, result: bool) -> Option<Of> {
+    let callers = || {
+        let argument = taken.argument.clone().filter(is_callers);
+        argument.filter(|_| !result).map(Of::Callers)
+    };
+    if taken.argument.as_ref().is_some_and(is_entry)
+        && let Some(of) = callers()
+    {
+        return Some(of);
     }
+    // What was read from memory may have changed there: what was returned of it has not.
+    let same = |end: &&State| end.taken.iter().any(|other| is_same(other, taken));
+    let returns = || ends.iter().filter(same).map(|end| returned(end, taken));
+    let first = returns().find_map(|of| of);
+    let always = first.is_some() && returns().all(|of| of == first);
+    let written = || ends.iter().find_map(|end| written(end, taken));
+    first.clone().filter(|_| always).or_else(written).or_else(callers).or(first)
+}
+
+/// The same in terms of what was returned.
+fn returned(end: &State, taken: &Taken) -> Option<Of> {
+    let argument = taken.argument.as_ref()?;
     let returned = end.register(Register::Rax)?;
     let has = end.taken.iter().any(|other| other.argument.as_ref() == Some(argument));
-    (has && returned.base == argument.base)
+    (has && returned.base == argument.base && argument.base != Base::Zero)
         .then(|| Of::Returned(argument.offset.wrapping_sub(returned.offset)))
+}
+
+/// The same in terms of what was written.
+fn written(end: &State, taken: &Taken) -> Option<Of> {
+    let argument = taken.argument.as_ref()?;
+    let has = end.taken.iter().any(|other| other.argument.as_ref() == Some(argument));
+    let (at, distance) = end.writes.place_of(argument).filter(|_| has)?;
+    Some(Of::Written(at, distance))
+}
+
+/// Whether it is counted from an argument.
+fn is_entry(value: &Value) -> bool {
+    matches!(value.base, Base::Entry(register) if register != Register::Rsp)
+}
+
+impl Summary {
+    /// Whether anything of it depends on what is not known of its arguments.
+    pub(super) fn depends(&self) -> bool {
+        self.takes.iter().any(|take| !take.always) || self.gives.iter().any(|given| !given.always)
+    }
 }
 
 /// Whether the caller can know a value too.
@@ -183,14 +244,17 @@ fn is_callers(value: &Value) -> bool {
     }
 }
 
+/// Whether two ends have taken the same thing.
+fn is_same(other: &Taken, taken: &Taken) -> bool {
+    other.class == taken.class
+        && ((other.call, other.nth) == (taken.call, taken.nth)
+            || other.argument.is_some() && other.argument == taken.argument)
+}
+
 /// What is returned when something was taken, and whether it is certain then. `is_pointer` says
 /// that it lies in what is returned.
 fn condition(ends: &[State], taken: &Taken, is_pointer: bool) -> (When, bool) {
-    let same = |other: &&Taken| {
-        other.class == taken.class
-            && ((other.call, other.nth) == (taken.call, taken.nth)
-                || other.argument.is_some() && other.argument == taken.argument)
-    };
+    let same = |other: &&Taken| is_same(other, taken);
     let mut always = true;
     let mut with = Vec::new();
     let mut without = Vec::new();

@@ -53,14 +53,16 @@ impl Effects for WithHelper {
     }
 }
 
-fn assembled(build: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>) -> Function {
+pub(super) fn assembled(
+    build: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>,
+) -> Function {
     let mut a = CodeAssembler::new(64).unwrap();
     build(&mut a).unwrap();
     Function::decode(&a.assemble(ENTRY).unwrap(), VirtAddr(ENTRY))
 }
 
 /// What a function that ends in `ret` or in a jump to another comes to.
-fn summary(build: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>) -> Summary {
+pub(super) fn summary(build: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>) -> Summary {
     assembled(build).summary(&Locks).unwrap()
 }
 
@@ -69,7 +71,7 @@ fn asleep(build: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>) -> Pa
     asleep_with(&Locks, build)
 }
 
-fn asleep_with(
+pub(super) fn asleep_with(
     effects: &dyn Effects,
     build: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>,
 ) -> Passage {
@@ -540,7 +542,7 @@ fn a_lock_taken_on_one_path_is_not_certain_whichever_path_is_followed_first() {
 #[test]
 fn a_helper_that_gives_back_nobody_knows_which_leaves_a_doubt_of_what_its_caller_holds() {
     let nobody_knows = Given { class: CLASS, argument: None, always: true };
-    let put = Summary { takes: Vec::new(), gives: vec![nobody_knows] };
+    let put = Summary { gives: vec![nobody_knows], ..Summary::default() };
     for (always, before) in [(true, false), (false, false), (false, true)] {
         let passage = asleep_with(&WithHelper(put.clone()), |a| {
             let (mut put, mut sleep) = (a.create_label(), a.create_label());
