@@ -115,7 +115,7 @@ fn modes(modes: impl Iterator<Item = Mode>) -> Option<String> {
 #[must_use]
 pub fn more_like_these(modes: impl Iterator<Item = Mode> + Clone) -> String {
     let count = modes.clone().count();
-    let words = self::modes(modes.clone()).unwrap_or_else(|| format!("{count} waiting"));
+    let words = self::modes(modes).unwrap_or_else(|| format!("{count} waiting"));
     match words.split_once(' ') {
         Some((count, kind)) if !kind.contains(' ') => format!("{count} more {kind} like these"),
         _ => format!("{count} more like these: {words}"),

@@ -22,16 +22,16 @@ pub(super) const PX: Command = Command {
     name: "px",
     usage: "px EXPRESSION\npx VARIABLE:CPUS",
     summary: "the value of a C expression, in hex",
-    details: DETAILS,
     run: |console, call| run(console, &PX, call, Radix::Hex),
+    ..P
 };
 
 pub(super) const PD: Command = Command {
     name: "pd",
     usage: "pd EXPRESSION\npd VARIABLE:CPUS",
     summary: "the value of a C expression, in decimal",
-    details: DETAILS,
     run: |console, call| run(console, &PD, call, Radix::Decimal),
+    ..P
 };
 
 pub(super) const EVAL: Command = Command {

@@ -34,9 +34,8 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
             Ok(identify(console, &found))
         }
         ["-v"] => Ok(areas(session)),
-        ["-v", word, ..] => Err(KMEM.unknown(word)),
         ["-i"] => Ok(kmem_totals::answer(session)),
-        ["-i", word, ..] => Err(KMEM.unknown(word)),
+        ["-v" | "-i", word, ..] => Err(KMEM.unknown(word)),
         [option, ..] if option.starts_with('-') => Err(KMEM.unknown(option)),
         words => {
             let found: Result<Vec<VirtAddr>, _> =

@@ -76,15 +76,10 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
         [_, word, ..] => return Err(LIST.unknown(word)),
     };
     let start = console.place(start, call.column)?;
-    walk(console, start, &wanted, &shown)
+    Ok(walk(console, start, &wanted, &shown))
 }
 
-fn walk(
-    console: &Console<'_>,
-    start: VirtAddr,
-    wanted: &Wanted,
-    shown: &[Shown<'_>],
-) -> Result<Answer, CommandError> {
+fn walk(console: &Console<'_>, start: VirtAddr, wanted: &Wanted, shown: &[Shown<'_>]) -> Answer {
     let memory = console.session.memory();
     let (offset, radix) = (wanted.offset.unwrap_or(0), wanted.radix);
     let object = |at: VirtAddr| Entry {
@@ -97,7 +92,7 @@ fn walk(
         let links = Links { next: offset, backwards: wanted.backwards, double };
         let Chain { mut nodes, doubts } = chain(memory, start, links, wanted.end, MOST);
         nodes.insert(0, start);
-        return Ok(answer(console, nodes.into_iter().map(object).collect(), shown, radix, doubts));
+        return answer(console, nodes.into_iter().map(object).collect(), shown, radix, doubts);
     }
     let head = match (wanted.head, wanted.head_offset) {
         (true, _) => start,
@@ -117,12 +112,12 @@ fn walk(
         if let Some(lock) = lock_around(console.session, at) {
             reason = format!("{reason}, the wait list of {lock}");
         }
-        notes.push(reason.clone());
+        notes.push(reason);
         if let Some(entry) = entries.get_mut(position) {
             entry.remark = Some(format!("doubtful: no entry but the list's head, {at}"));
         }
     }
-    Ok(answer(console, entries, shown, radix, notes))
+    answer(console, entries, shown, radix, notes)
 }
 
 /// Whether the list was entered at one of its entries: then one of `nodes` is its head. That one

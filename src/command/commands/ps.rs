@@ -15,21 +15,19 @@ pub(super) const PS: Command = Command {
 };
 
 fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandError> {
-    let session = console.session;
-    let (mut user, mut kernel, mut active, mut leaders) = (false, false, false, false);
+    let mut filter = Filter::default();
     let (mut recent, mut states, mut stacks) = (false, false, false);
     let mut family = None;
-    let mut wanted_states: Vec<&str> = Vec::new();
     let mut chosen: Option<Vec<&Task>> = None;
     for word in call.words {
         match word.strip_prefix('-') {
             Some(letters) => {
                 for letter in letters.chars() {
                     match letter {
-                        'u' => user = true,
-                        'k' => kernel = true,
-                        'A' => active = true,
-                        'G' => leaders = true,
+                        'u' => filter.user = true,
+                        'k' => filter.kernel = true,
+                        'A' => filter.active = true,
+                        'G' => filter.leaders = true,
                         'm' => recent = true,
                         'S' => states = true,
                         's' => stacks = true,
@@ -38,7 +36,7 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
                     }
                 }
             }
-            None if STATES.contains(&word.as_str()) => wanted_states.push(word),
+            None if STATES.contains(&word.as_str()) => filter.states.push(word),
             None => chosen.get_or_insert_default().extend(select::tasks(console.tasks()?, word)?),
         }
     }
@@ -47,17 +45,7 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
         Some(chosen) => chosen,
         None => all.iter().collect(),
     };
-    if !wanted_states.is_empty() {
-        tasks.retain(|task| {
-            task.state.as_ref().is_ok_and(|state| wanted_states.contains(&state.letters()))
-        });
-    }
-    tasks.retain(|task| {
-        !(user && task.kernel_thread
-            || kernel && !task.kernel_thread
-            || active && !task.active
-            || leaders && task.pid != task.tgid)
-    });
+    tasks.retain(|task| filter.keeps(task));
     match family {
         Some('p') => return Ok(families(&tasks, |task| parents(all, task)).into()),
         Some('c') => return Ok(families(&tasks, |task| children(all, task)).into()),
@@ -75,8 +63,30 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
         with_stack_pointers(lines, &tasks);
     }
     let mut answer = Answer::from(Document::Table(table));
-    answer.notes.extend(session.tasks().notes.iter().cloned());
+    answer.notes.extend(all.notes.iter().cloned());
     Ok(answer)
+}
+
+/// Which of the tasks are listed: those that fit all that was asked for.
+#[derive(Default)]
+struct Filter<'w> {
+    user: bool,
+    kernel: bool,
+    active: bool,
+    leaders: bool,
+    /// Any of these states, where there are some.
+    states: Vec<&'w str>,
+}
+
+impl Filter<'_> {
+    fn keeps(&self, task: &Task) -> bool {
+        let in_state = |letters: &str| self.states.contains(&letters);
+        (self.states.is_empty() || task.state.as_ref().is_ok_and(|its| in_state(its.letters())))
+            && (!self.user || !task.kernel_thread)
+            && (!self.kernel || task.kernel_thread)
+            && (!self.active || task.active)
+            && (!self.leaders || task.pid == task.tgid)
+    }
 }
 
 /// `ps -s`: the stack pointer where the `task_struct` stands.

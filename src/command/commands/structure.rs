@@ -205,11 +205,9 @@ fn show(
         let first = at.0.wrapping_sub(size.saturating_mul(back));
         for index in 0..times.unsigned_abs() {
             let at = VirtAddr(first.wrapping_add(size.saturating_mul(index)));
-            let mut heading =
-                cpu.map(|cpu| format!("[{cpu}]: {at:x}")).into_iter().collect::<Vec<_>>();
-            if index > 0 {
-                heading.insert(0, String::new());
-            }
+            let blank = (index > 0).then(String::new);
+            let copy = cpu.map(|cpu| format!("[{cpu}]: {at:x}"));
+            let heading: Vec<String> = blank.into_iter().chain(copy).collect();
             let object = Object::new(memory, ty, at);
             if wanted.raw {
                 lines.extend(heading.into_iter().map(Line::from));

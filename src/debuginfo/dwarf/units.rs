@@ -26,6 +26,17 @@ enum Part {
     SharedTypes,
 }
 
+impl Part {
+    const fn section(self) -> &'static str {
+        match self {
+            Part::Info => ".debug_info",
+            Part::Types => ".debug_types",
+            Part::SharedInfo => ".debug_info of its supplementary file",
+            Part::SharedTypes => ".debug_types of its supplementary file",
+        }
+    }
+}
+
 const PARTS: [Part; 4] = [Part::Info, Part::Types, Part::SharedInfo, Part::SharedTypes];
 
 /// Where the numbering of each section begins, and after the last one where it ends.
@@ -116,7 +127,7 @@ impl Dwarf {
             let damaged = |part: Part, after: usize, error: gimli::Error| {
                 self.note(format!(
                     "{} is damaged ({error}) at {after:#x}: what comes behind is not used",
-                    self.section_name(part)
+                    part.section()
                 ));
             };
             for part in PARTS {
@@ -151,15 +162,6 @@ impl Dwarf {
             }
             units
         })
-    }
-
-    fn section_name(&self, part: Part) -> String {
-        match part {
-            Part::Info => ".debug_info".to_owned(),
-            Part::Types => ".debug_types".to_owned(),
-            Part::SharedInfo => ".debug_info of its supplementary file".to_owned(),
-            Part::SharedTypes => ".debug_types of its supplementary file".to_owned(),
-        }
     }
 
     /// The header of a unit.
@@ -249,7 +251,7 @@ impl Dwarf {
         let name = name().map(|name| format!(" ({})", scrub(name.slice()))).unwrap_or_default();
         self.note(format!(
             "the unit at {offset:#x} of {}{name} is damaged: {error}",
-            self.section_name(part)
+            part.section()
         ));
     }
 

@@ -1,6 +1,6 @@
 //! The answer: what an address is, with the memory behind it. In words it is told by `words`.
 
-use super::{Page, PerCpuPlace, StackPlace, Use, UserArea, VmallocArea};
+use super::{Cache, Page, PerCpuPlace, StackPlace, Use, UserArea, VmallocArea, guard};
 use crate::dump::{Fault, PhysAddr, VirtAddr};
 use crate::kernel::{Known, Unknown};
 
@@ -93,4 +93,25 @@ pub struct SlabObject {
     pub usage: Known<Use>,
     /// The struct that this cache holds, where it is for one kind alone.
     pub ty: Option<&'static str>,
+}
+
+impl SlabObject {
+    /// The object of a slab: where it begins and how far in the address is, if it is in one.
+    pub(super) fn of(
+        cache: &Cache,
+        slab: VirtAddr,
+        object: Option<(VirtAddr, u64)>,
+        usage: Known<Use>,
+    ) -> SlabObject {
+        SlabObject {
+            cache: cache.at,
+            cache_name: cache.name.clone(),
+            slab,
+            start: object.map(|(start, _)| start),
+            offset: object.map_or(0, |(_, offset)| offset),
+            size: cache.object_size,
+            usage,
+            ty: guard::type_of(cache),
+        }
+    }
 }

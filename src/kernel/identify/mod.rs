@@ -266,7 +266,7 @@ impl Session {
                         .and_then(|on_cpus| slub.usage(kernel, cache, &pages, on_cpus, start)),
                     None => Err(Unknown::because("it is in no object of its slab")),
                 };
-                Ok(self.slab_object(cache, page.head, object, usage))
+                Ok(SlabObject::of(cache, page.head, object, usage))
             }
             Allocator::Slab(slab) => {
                 let cache = known(VirtAddr(slab.of_page.read(kernel.memory, page.head)?))?;
@@ -279,27 +279,8 @@ impl Session {
                 let first = VirtAddr(first.read(kernel.memory, page.head)?);
                 let object = cache.object_at(first, u64::from(u16::MAX), at);
                 let usage = Err(Unknown::because("the free lists of SLAB are not read"));
-                Ok(self.slab_object(cache, page.head, object, usage))
+                Ok(SlabObject::of(cache, page.head, object, usage))
             }
-        }
-    }
-
-    fn slab_object(
-        &self,
-        cache: &Cache,
-        slab: VirtAddr,
-        object: Option<(VirtAddr, u64)>,
-        usage: Known<Use>,
-    ) -> SlabObject {
-        SlabObject {
-            cache: cache.at,
-            cache_name: cache.name.clone(),
-            slab,
-            start: object.map(|(start, _)| start),
-            offset: object.map_or(0, |(_, offset)| offset),
-            size: cache.object_size,
-            usage,
-            ty: guard::type_of(cache),
         }
     }
 }
