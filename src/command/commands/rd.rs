@@ -83,9 +83,14 @@ fn run(console: &mut Console<'_>, call: &Call<'_>) -> Result<Answer, CommandErro
 pub(super) fn dump(
     memory: &dyn VirtualMemory,
     at: VirtAddr,
-    bytes: usize,
+    bytes: u64,
 ) -> Result<Table, CommandError> {
-    Ok(table(at, &memory.read_vec(at, bytes)?, 8, false, &|_| None))
+    let len = Some(bytes).filter(|bytes| *bytes <= MAX_BYTES);
+    let len = len.and_then(|bytes| usize::try_from(bytes).ok());
+    let len = len.ok_or_else(|| {
+        CommandError::new(format!("{bytes} bytes at {at} are more than {} MiB", MAX_BYTES >> 20))
+    })?;
+    Ok(table(at, &memory.read_vec(at, len)?, 8, false, &|_| None))
 }
 
 /// As much as can be read, page by page, and why no more.
@@ -162,12 +167,22 @@ impl VirtualMemory for Physical {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::FlatMemory;
 
     fn text(data: &[u8], width: u64, symbols: bool) -> Vec<String> {
         let name = |value: u64| (symbols && value == 0x6162_6364).then(|| "wake+4".to_owned());
         let at = VirtAddr(0xffff_88ca_4120_1800);
         let table = table(at, data, width, symbols, &name);
         table.text().into_iter().map(|line| line.text).collect()
+    }
+
+    #[test]
+    fn a_size_that_no_object_has_is_refused_before_memory_is_taken_for_it() {
+        let mut memory = FlatMemory::new();
+        memory.put(0x1000, &[0x61; 16]);
+        assert_eq!(dump(&memory, VirtAddr(0x1000), 16).unwrap().text().len(), 1);
+        let refused = dump(&memory, VirtAddr(0x1000), u64::MAX).unwrap_err();
+        assert!(refused.message.ends_with("at 0x1000 are more than 64 MiB"), "{refused}");
     }
 
     #[test]

@@ -211,8 +211,7 @@ fn show(
             let object = Object::new(memory, ty, at);
             if wanted.raw {
                 lines.extend(heading.into_iter().map(Line::from));
-                let bytes = usize::try_from(size).unwrap_or(0);
-                lines.extend(rd::dump(memory, at, bytes)?.text());
+                lines.extend(rd::dump(memory, at, size)?.text());
             } else if wanted.follow && !members.is_empty() {
                 lines.extend(heading.into_iter().map(Line::from));
                 for name in members {
