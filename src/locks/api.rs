@@ -388,4 +388,26 @@ mod tests {
             assert_eq!(of_class(class(kind, mode)), Some((kind, mode)), "{name}");
         }
     }
+
+    #[test]
+    fn what_never_returns_and_what_inline_assembly_calls_is_known() {
+        for name in ["panic", "do_exit", "__stack_chk_fail", "make_task_dead.cold"] {
+            assert_eq!(effect(name), Effect::NoReturn);
+        }
+        let by = |name| match effect(name) {
+            Effect::Take { by, .. } => by,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(by("call_rwsem_down_read_failed"), Register::Rax);
+        assert_eq!(by("down_read"), Register::Rdi);
+    }
+
+    #[test]
+    fn not_everything_that_is_called_like_a_spinlock_is_one() {
+        assert_eq!(spin_kind("_spin_lock_init"), None);
+        assert_eq!(spin_kind("_raw_spin_lock_cleanup"), None);
+        let write = (LockKind::Rwlock, Mode::Write);
+        assert_eq!(spin_kind("_raw_write_lock_bh"), Some(write));
+        assert_eq!(spin_kind("__write_lock_failed"), Some(write));
+    }
 }

@@ -172,7 +172,8 @@ fn a_percpu_rwsem_sums_the_readers_of_all_cpus_and_says_that_a_writer_closed_it(
     for member in ["block", "readers_block"] {
         let held = percpu_with(1, [0, 0], member);
         assert_eq!((held.words.as_str(), held.readers), ("held by a writer", None));
-        assert_eq!(percpu_with(0, [0, 0], member).readers, Some(0));
+        let free = percpu_with(0, [0, 0], member);
+        assert_eq!((free.words.as_str(), free.readers), ("not held", Some(0)));
         // A reader came on one CPU and left on the other.
         let read = percpu_with(1, [3, u32::MAX], member);
         assert_eq!((read.words.as_str(), read.readers), ("held by 2 readers", Some(2)));

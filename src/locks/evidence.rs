@@ -280,4 +280,40 @@ mod tests {
         // And where its own address comes from memory that may have changed.
         assert_eq!(kept(reread(5), &[], &[]), Some(true));
     }
+
+    use crate::locks::testing::Stage;
+
+    #[test]
+    fn the_words_tell_which_call_took_it_and_how_sure_it_is_that_it_was_kept() {
+        let mut stage = Stage::new();
+        let task = stage.enter("chain-7", &["schedule", "vfs_read"]);
+        let symbols = stage.session.symbols();
+        let at = |name| symbols.address(name).unwrap();
+        let says = |call: VirtAddr, target: VirtAddr, always, sure, jump| {
+            let mut state = Taken::for_tests(call.0, target);
+            state.always = always;
+            let place = Place { frame: 1, jump };
+            words(&stage.scene(), task, place, &state, sure, false).to_string()
+        };
+        let call = at("vfs_read").plus(5);
+        let who = "its frame #1 vfs_read+1";
+        assert_eq!(
+            says(call, at("down_read"), true, true, 0),
+            format!(
+                "{who} called down_read at vfs_read+5 with this lock and has not released it on any path since"
+            )
+        );
+        assert_eq!(
+            says(call, at("vfs_write"), true, false, 0),
+            format!(
+                "{who} called vfs_write at vfs_read+5, which takes this lock and returns with it, and may have released it since"
+            )
+        );
+        assert!(
+            says(call, call, true, true, 0).contains("counted itself in as a reader of this lock")
+        );
+        let some = says(call, at("down_read"), false, false, 1);
+        assert!(some.starts_with("what jumped to the function of its frame #1"), "{some}");
+        assert!(some.ends_with("on some paths, and may have released it since"), "{some}");
+    }
 }

@@ -334,3 +334,45 @@ pub struct LockGraph {
     /// The whole in one paragraph for a person.
     pub verdict: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_mode_and_confidence_has_the_name_of_reports_and_json() {
+        use LockKind::{
+            Bit, Completion, Folio, Futex, Mutex, PercpuRwsem, RtMutex, Rwlock, Rwsem, Semaphore,
+            Spinlock, Waitqueue,
+        };
+        for (kind, name, ty) in [
+            (Mutex, "mutex", "struct mutex"),
+            (Rwsem, "rwsem", "struct rw_semaphore"),
+            (Semaphore, "semaphore", "struct semaphore"),
+            (Completion, "completion", "struct completion"),
+            (RtMutex, "rt_mutex", "struct rt_mutex"),
+            (PercpuRwsem, "percpu_rwsem", "struct percpu_rw_semaphore"),
+            (Waitqueue, "waitqueue", "struct wait_queue_head"),
+            (Bit, "bit", "unsigned long"),
+            (Folio, "folio", "struct page"),
+            (Spinlock, "spinlock", "spinlock_t"),
+            (Rwlock, "rwlock", "rwlock_t"),
+            (Futex, "futex", "u32"),
+        ] {
+            assert_eq!((kind.name(), kind.ty()), (name, ty));
+            assert_eq!(kind.is_condition(), matches!(name, "completion" | "waitqueue" | "bit"));
+        }
+        let modes = [Mode::Excl, Mode::Read, Mode::Write, Mode::None].map(Mode::name);
+        assert_eq!(modes, ["excl", "read", "write", "none"]);
+        let sure = [Confidence::Certain, Confidence::Likely, Confidence::Possible];
+        assert_eq!(sure.map(Confidence::name), ["certain", "likely", "possible"]);
+    }
+
+    #[test]
+    fn a_futex_without_an_owner_may_be_idle_and_no_other_lock() {
+        let lock = |kind, holders: &[u32]| verdict::tests::lock("l", kind, holders, &[2]);
+        assert!(lock(LockKind::Futex, &[]).is_idle());
+        assert!(!lock(LockKind::Futex, &[1]).is_idle());
+        assert!(!lock(LockKind::Mutex, &[]).is_idle());
+    }
+}

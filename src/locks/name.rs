@@ -119,3 +119,58 @@ impl<'s> Names<'s> {
         if nameless { whole::place(self.session, found.at) } else { None }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::locks::testing::{Stage, demo, task};
+
+    #[test]
+    fn a_lock_is_called_by_its_symbol_or_by_what_it_is_part_of() {
+        let stage = Stage::new();
+        let names = Names::new(&stage.session, &stage.tasks);
+        let at = demo().symbols().address("hu_abba_a").unwrap();
+        assert_eq!(names.of(&Found::new(LockKind::Mutex, at)), "mutex hu_abba_a");
+        assert_eq!(names.of(&Found::new(LockKind::Mutex, at.plus(4))), "mutex hu_abba_a+4");
+        // An address in user space has no symbol of the kernel's.
+        assert_eq!(names.of(&Found::new(LockKind::Futex, at)), format!("futex {at}"));
+        let what = Some("in init[1]".to_owned());
+        let futex = Found { what, ..Found::new(LockKind::Futex, at) };
+        assert_eq!(names.of(&futex), format!("futex {at} (in init[1])"));
+        assert_eq!(names.symbol(at).as_deref(), Some("hu_abba_a"));
+        assert_eq!(names.symbol(demo().symbols().address("vfs_read").unwrap()), None);
+    }
+
+    #[test]
+    fn an_mmap_lock_is_called_after_the_leader_of_its_threads_wherever_that_stands() {
+        let demo = demo();
+        let mm = task(&demo, "init").mm.unwrap();
+        let offset = demo.types().structure("mm_struct").unwrap().offset_of("mmap_lock").unwrap();
+        let named = |tasks: &[&str]| {
+            let mut stage = Stage::new();
+            for comm in tasks {
+                let index = stage.enter(comm, &[]);
+                let task = &mut stage.tasks[index];
+                (task.mm, task.tgid) = (Some(mm), 1);
+            }
+            let names = Names::new(&stage.session, &stage.tasks);
+            names.of(&Found::new(LockKind::Rwsem, mm.plus(offset)))
+        };
+        assert_eq!(named(&["init", "chain-7"]), "mmap_lock of init[1]");
+        assert_eq!(named(&["chain-7", "init"]), "mmap_lock of init[1]");
+        assert_eq!(named(&["chain-7", "chain-6"]), "mmap_lock of chain-7[1]");
+    }
+
+    #[test]
+    fn where_a_lock_lies_is_said_only_of_one_without_a_name() {
+        let stage = Stage::new();
+        let names = Names::new(&stage.session, &stage.tasks);
+        let place = |kind, at, name: &str| names.place(&Found::new(kind, at), name);
+        let at = task(&stage.session, "chain-7").sp.clone().unwrap();
+        let nameless = format!("mutex {at}");
+        let said = place(LockKind::Mutex, at, &nameless).unwrap();
+        assert!(said.starts_with("on the stack of chain-7[124]"), "{said}");
+        assert_eq!(place(LockKind::Mutex, at, "mutex hu_abba_a"), None);
+        assert_eq!(place(LockKind::Futex, at, &nameless), None);
+    }
+}

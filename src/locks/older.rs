@@ -329,4 +329,29 @@ mod tests {
         assert_eq!(rwlock(0).words, "held by a writer");
         assert_eq!(rwlock(u32::MAX).words, "held by a writer");
     }
+
+    #[test]
+    fn who_holds_a_rwsem_is_told_by_biases_and_owner_together() {
+        const TASK: u64 = 0xffff_8800_0000_1000;
+        let of = |count, listed, owner| {
+            let decoded = rwsem_of(count, listed, owner);
+            (decoded.readers, decoded.holders.len())
+        };
+        // One bias for three waiters.
+        assert_eq!(of(0xffff_ffff_0000_0001, 3, None), (Some(1), 0));
+        // What the count leaves open, an owner that was a reader's tells too.
+        assert_eq!(of(0xffff_fffe_0000_0001, 2, Some(TASK | 1)), (Some(1), 1));
+        // A reader's kernel may leave the last writer in `owner`; and nobody's lock has no holder.
+        assert_eq!(of(0xffff_ffff_0000_0001, 1, Some(TASK)), (Some(1), 0));
+        assert_eq!(of(0, 0, Some(TASK | 1)), (Some(0), 0));
+    }
+
+    #[test]
+    fn each_half_of_a_count_can_be_impossible() {
+        for count in [0x0040_0001, 0x8000_0000_0000_0001, 0x7fff_ffff_0000_0001] {
+            assert_eq!(rwsem_of(count, 0, None).words, "impossible count", "{count:#x}");
+        }
+        assert_eq!(rwlock(0x0010_0001).words, "impossible count");
+        assert_eq!(activity_of(TASKS_LIMIT + 1).words, "impossible count");
+    }
 }

@@ -153,4 +153,18 @@ mod tests {
         assert!(seen.len() <= 4, "two nodes each way: {seen:?}");
         assert_eq!(damage.unwrap(), "the list has more than 2 nodes");
     }
+
+    #[test]
+    fn a_ring_that_closes_behind_another_node_is_damaged() {
+        let mut nodes = ring_of(&[0x10, 0x20, 0x30]);
+        nodes.0.insert(0x10, (0x20, 0x20));
+        let (_, damage) = walk(&nodes, 0x10, 10);
+        assert_eq!(damage.unwrap(), "node 0x30 leads back to 0x10, whose prev is 0x20");
+    }
+
+    #[test]
+    fn no_more_nodes_than_the_limit_are_seen_either_way() {
+        let all: Vec<u64> = (1..=10).map(|n| n * 0x10).collect();
+        assert_eq!(walk(&ring_of(&all), 0x50, 2).0, [0x30, 0x40, 0x50, 0x60]);
+    }
 }

@@ -311,4 +311,28 @@ mod tests {
         assert_eq!(path_to(ty, 0x28, "struct wait_queue_head").as_deref(), Some("more.wait"));
         assert_eq!(path_to(ty, 0x20, "struct wait_queue_head"), None);
     }
+
+    #[test]
+    fn a_page_of_no_file_and_a_file_system_without_a_disk_are_told_as_such() {
+        let mut none = memory();
+        none.put_u64(PAGE + 24, 0);
+        assert_eq!(whole(&none, Flags::Page, PAGE).as_deref(), Some("a page of no file"));
+        let mut tmpfs = memory();
+        for at in [SUPER + 0x300, SUPER + 0x100] {
+            tmpfs.put(at, b"tmpfs\0");
+        }
+        let told = whole(&tmpfs, Flags::Page, PAGE);
+        assert_eq!(told.as_deref(), Some("page 3 of inode 12 of tmpfs"));
+    }
+
+    #[test]
+    fn an_address_inside_a_lock_is_not_the_lock() {
+        let types = TypeTable::new()
+            .with("wait_queue_head", 24, &[("lock", 0, 4)])
+            .with("outer", 32, &[("wait: wait_queue_head", 8, 0)])
+            .types();
+        let ty = types.structure("outer").unwrap();
+        assert_eq!(path_to(ty, 8, "struct wait_queue_head").as_deref(), Some("wait"));
+        assert_eq!(path_to(ty, 10, "struct wait_queue_head"), None);
+    }
 }

@@ -495,6 +495,56 @@ fn a_helpers_inlined_unlock_is_found_in_its_stores() {
 }
 
 #[test]
+fn only_what_unlocking_looks_like_is_a_releasing_store() {
+    let stores = |build: &dyn Fn(&mut CodeAssembler) -> Result<(), IcedError>| {
+        let put = assembled(|a| {
+            build(a)?;
+            a.ret()
+        });
+        put.releasing_stores().len()
+    };
+    assert_eq!(stores(&|a| a.mov(byte_ptr(rdi), 0)), 1);
+    assert_eq!(stores(&|a| a.mov(byte_ptr(rdi), 1)), 0);
+    assert_eq!(stores(&|a| a.mov(dword_ptr(rdi), 0)), 0);
+    assert_eq!(stores(&|a| a.inc(word_ptr(rdi))), 1);
+    assert_eq!(stores(&|a| a.sub(dword_ptr(rdi), 1)), 0);
+    assert_eq!(stores(&|a| a.lock().sub(dword_ptr(rdi), 1)), 1);
+    // The stack is no lock of a caller's.
+    assert_eq!(stores(&|a| a.mov(byte_ptr(rsp - 8), 0)), 0);
+}
+
+#[test]
+fn a_return_address_is_right_behind_its_call() {
+    let function = assembled(|a| {
+        a.call(LOCK)?;
+        a.nop()?;
+        a.ret()
+    });
+    let behind = function.instructions()[0].next_ip();
+    assert_eq!(function.call_before(VirtAddr(behind)), Some(VirtAddr(LOCK)));
+    assert_eq!(function.call_before(VirtAddr(behind - 1)), None);
+    assert_eq!(function.call_before(VirtAddr(behind + 1)), None);
+}
+
+#[test]
+fn a_bit_is_taken_only_by_setting_it_at_once_with_looking_at_it() {
+    assert!(assembled(|a| a.lock().bts(qword_ptr(rdi), 0)).sets_bits());
+    assert!(!assembled(|a| a.bts(qword_ptr(rdi), 0)).sets_bits());
+    assert!(!assembled(|a| a.lock().or(qword_ptr(rdi), 1)).sets_bits());
+}
+
+#[test]
+fn loads_from_loads_are_told_apart_only_so_deep() {
+    let slot = Slot::Register(Register::Rax);
+    let mut value = Value::entry(Register::Rdi);
+    for ip in 0..4 {
+        value = value.load(ip, slot);
+        assert!(matches!(value.base, Base::Loaded { .. }));
+    }
+    assert_eq!(value.load(9, slot), Value::made(9, slot));
+}
+
+#[test]
 fn a_trylock_whose_result_nobody_has_looked_at_is_not_certain() {
     let passage = asleep(|a| {
         a.call(TRYLOCK)?;
