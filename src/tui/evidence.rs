@@ -5,6 +5,7 @@ use super::app::App;
 use super::locktree::LockNode;
 use super::model::Place;
 use super::theme::Role;
+use super::ties::holds_it;
 use super::told::{Go, Told, ToldRow, object};
 use super::widget::lines::Line;
 use crate::dump::VirtAddr;
@@ -125,7 +126,7 @@ impl Weighed<'_> {
         for lock in self.graph.locks.iter().filter(|lock| !lock.waiters.is_empty()) {
             for holder in lock.holders.iter().filter(|holder| holder.task.at == task) {
                 let line = Line::of(named(&holder.task), Role::Task)
-                    .with(" holds ", Role::Bad)
+                    .with(if holds_it(holder) { " holds " } else { " may hold " }, Role::Bad)
                     .with(lock.name.clone(), Role::Lock)
                     .with(format!(" ({})", holder.mode.name()), Role::Text);
                 self.told.say(0, line, to(Place::Task(task)));
@@ -150,7 +151,8 @@ impl Weighed<'_> {
             self.told.say(2, line, to(object(lock)));
         }
         for holder in &lock.holders {
-            let line = Line::of(format!("held ({}) by ", holder.mode.name()), Role::Bad)
+            let perhaps = if holds_it(holder) { "" } else { "perhaps " };
+            let line = Line::of(format!("{perhaps}held ({}) by ", holder.mode.name()), Role::Bad)
                 .with(named(&holder.task), Role::Task);
             self.told.say(0, line, to(Place::Task(holder.task.at)));
             self.told.claim(holder.confidence, &holder.why, lock, 2);
@@ -189,6 +191,15 @@ mod tests {
         }
         assert!(rows.iter().all(|row| row.go.is_some()), "{text:?}");
         assert!(rows.iter().all(|row| row.line.width() <= 60), "{text:?}");
+    }
+
+    #[test]
+    fn whoever_only_may_hold_a_lock_is_not_said_to_hold_it() {
+        let graph = fixture::locks();
+        let lock = graph.locks.iter().position(|lock| lock.name == "hu_sem").unwrap();
+        let rows = rows(&graph, &LockNode::Orphan(lock), 80);
+        let held = rows.iter().map(|row| row.line.text()).find(|text| text.contains("held ("));
+        assert!(held.unwrap().starts_with(" perhaps held (excl) by "));
     }
 
     #[test]
