@@ -316,4 +316,52 @@ mod tests {
         assert!(some.starts_with("what jumped to the function of its frame #1"), "{some}");
         assert!(some.ends_with("on some paths, and may have released it since"), "{some}");
     }
+
+    use crate::locks::testing::demo;
+    use iced_x86::code_asm::{CodeAssembler, rbx, rdi};
+
+    const LOCK: u64 = 0xffff_8880_0100_0000;
+
+    /// What a task holds, surely or not, that is in a function which takes its argument with this one again and
+    /// again, and sleeps: in the call that sleeps, or in the one that takes it. On CPU 1 or off the CPUs.
+    fn held_in(function: &str, takes: &str, in_sleep: bool, runs: bool) -> Vec<(u64, bool)> {
+        let symbol = |name: &str| demo().symbols().address(name).unwrap();
+        let mut a = CodeAssembler::new(64).unwrap();
+        let mut again = a.create_label();
+        a.push(rbx).unwrap();
+        a.mov(rbx, rdi).unwrap();
+        a.set_label(&mut again).unwrap();
+        a.mov(rdi, rbx).unwrap();
+        a.call(symbol(takes).0).unwrap();
+        a.call(symbol("msleep").0).unwrap();
+        a.jmp(again).unwrap();
+        let code = a.assemble(symbol(function).0).unwrap();
+        let instructions = crate::unwind::flow::decode(&code, symbol(function));
+        let pc = instructions[if in_sleep { 4 } else { 3 }].next_ip();
+        let mut stage = Stage::with(|memory| memory.put(symbol(function).0, &code));
+        let functions = ["schedule", function, "ksys_read"];
+        let task = match runs {
+            true => stage.run("chain-7", 1, &functions),
+            false => stage.enter("chain-7", &functions),
+        };
+        let frames = &mut stage.traces[task].frames;
+        frames[1].pc = VirtAddr(pc);
+        frames[1].sp = frames[2].sp.minus(16);
+        frames[1].registers.set(crate::unwind::Register::Rbx, Some(LOCK));
+        let held = held(&stage.scene(), &Code::new(&stage.session));
+        held.iter().filter_map(|held| Some((held.at?.0, held.sure))).collect()
+    }
+
+    #[test]
+    fn a_lock_is_held_once_the_call_that_takes_it_has_returned() {
+        assert_eq!(held_in("vfs_read", "down_read", true, false), [(LOCK, true)]);
+        // Back at the call it still waits for it, whatever an earlier turn has taken.
+        assert_eq!(held_in("vfs_read", "down_read", false, false), []);
+    }
+
+    #[test]
+    fn a_task_that_was_switched_off_has_passed_its_runqueues_lock_on() {
+        assert_eq!(held_in("__schedule", "_raw_spin_lock", true, false), []);
+        assert_eq!(held_in("__schedule", "_raw_spin_lock", true, true), [(LOCK, true)]);
+    }
 }

@@ -535,6 +535,7 @@ mod tests {
             memory.put64(nodes[1] - layout.node + state, at);
         });
         assert_eq!(owned[0].recorded[0].confidence, Confidence::Certain);
+        assert!(owned[0].queue[0].why.to_string().ends_with("with priority inheritance"));
         assert!(owned[0].queue.iter().all(|it| it.mode == Mode::Excl), "{:?}", owned[0].queue);
     }
 

@@ -513,6 +513,7 @@ mod tests {
         let waits = queued("autoremove_wake_function", Uninterruptible, |_, _| {});
         let [lock] = &waits.found[..] else { panic!("{:?}", waits.found) };
         assert_eq!((lock.kind, lock.queue.len()), (LockKind::Waitqueue, 2));
+        assert_eq!(lock.at, demo().symbols().address("hu_never").unwrap());
         assert!(waits.untied.is_empty());
         let waits = queued("autoremove_wake_function", Interruptible, |_, _| {});
         assert!(waits.found.is_empty() && waits.untied.is_empty());
