@@ -265,6 +265,127 @@ static noinline int queue_fill(struct port *port, unsigned int hash)
 	return error;
 }
 
+/* A context on the stack that one function fills and locks by, and another unlocks by. */
+struct session {
+	struct port *port;
+	int length, error;
+};
+
+static noinline int session_start(struct session *session, struct port *port)
+{
+	session->port = port;
+	session->length = 5;
+	session->error = 0;
+	down(&port->busy);
+	return port->stopped;
+}
+
+static noinline void session_run(struct session *session)
+{
+	session->error = port_transfer(session->port, session->length);
+}
+
+static noinline void session_stop(struct session *session)
+{
+	up(&session->port->busy);
+	session->port = NULL;
+}
+
+static noinline int port_session(struct port *port)
+{
+	struct session session;
+
+	session_start(&session, port);
+	session_run(&session);
+	session_stop(&session);
+	return session.error;
+}
+
+static noinline int port_visit(struct port *port)
+{
+	struct session session;
+
+	session_start(&session, port);
+	session_stop(&session);
+	return session.error + port_transfer(port, 6);
+}
+
+/* By an output parameter. */
+static noinline int port_get(struct list_head *ports, int users, struct port **found)
+{
+	struct port *port;
+
+	list_for_each_entry(port, ports, link)
+		if (port->users == users) {
+			down_read(&port->map);
+			*found = port;
+			return 0;
+		}
+	return -ENOENT;
+}
+
+static noinline int port_print(struct list_head *ports)
+{
+	struct port *port;
+	int error = port_get(ports, 0, &port);
+
+	if (error)
+		return error;
+	error = port_transfer(port, 2);
+	up_read(&port->map);
+	return error;
+}
+
+/* Which locks, the caller says. */
+#define LOCK_BUSY 1
+#define LOCK_MAP 2
+
+static noinline void port_lock(struct port *port, unsigned int which)
+{
+	if (which & LOCK_BUSY)
+		down(&port->busy);
+	if (which & LOCK_MAP)
+		down_read(&port->map);
+}
+
+static noinline void port_unlock(struct port *port, unsigned int which)
+{
+	if (which & LOCK_MAP)
+		up_read(&port->map);
+	if (which & LOCK_BUSY)
+		up(&port->busy);
+}
+
+static noinline int port_check(struct port *port)
+{
+	int length;
+
+	port_lock(port, LOCK_BUSY);
+	length = port_transfer(port, 8);
+	port_unlock(port, LOCK_BUSY);
+	return length;
+}
+
+static noinline int port_list(struct port *port)
+{
+	int length;
+
+	port_lock(port, LOCK_MAP);
+	length = port_transfer(port, 1);
+	port_unlock(port, LOCK_MAP);
+	return length;
+}
+
+static noinline int port_look(struct port *port)
+{
+	int length;
+
+	port_lock(port, LOCK_BUSY | LOCK_MAP);
+	length = port->length;
+	port_unlock(port, LOCK_BUSY | LOCK_MAP);
+	return port_transfer(port, 10) + length;
+}
+
 /* Three kinds, one inside the other, in three functions. */
 static noinline int port_write(struct port *port)
 {
@@ -454,6 +575,7 @@ static noinline int got_through(int result)
 #define THREAD(call) static int call##_thread(void *port) { return got_through(call(port)); }
 THREAD(port_open) THREAD(port_probe) THREAD(port_scan) THREAD(port_peek) THREAD(port_remap)
 THREAD(port_commit) THREAD(port_sync) THREAD(port_submit) THREAD(port_ping) THREAD(port_reset)
+THREAD(port_session) THREAD(port_visit) THREAD(port_print) THREAD(port_check) THREAD(port_list) THREAD(port_look)
 THREAD(port_configure) THREAD(port_rename) THREAD(port_thaw) THREAD(port_allocate)
 THREAD(route_lookup) THREAD(route_add) THREAD(port_stop)
 static int port_leak_thread(void *port) { return port_leak(port) & 0; }
@@ -570,6 +692,28 @@ static void sleepers(void)
 	ENTER("alloc-waiter", port_thaw, port, 0, WAITS("percpu_rwsem", &port->frozen, "write"));
 }
 
+static void sessions(void)
+{
+	static LIST_HEAD(ports);
+	struct port *port = new_port();
+
+	ENTER("visit-passer", port_visit, port, 0);
+	ENTER("session-holder", port_session, port, 0, HELD("semaphore", &port->busy, "excl"));
+	ENTER("session-waiter", port_open, port, 0, WAITS("semaphore", &port->busy, "excl"));
+
+	port = new_port();
+	list_add(&port->link, &ports);
+	ENTER("print-holder", port_print, &ports, 0, HELD("rwsem", &port->map, "read"));
+	ENTER("print-waiter", port_remap, port, 0, WAITS("rwsem", &port->map, "write"));
+
+	port = new_port();
+	ENTER("look-passer", port_look, port, 0);
+	ENTER("check-holder", port_check, port, 0, HELD("semaphore", &port->busy, "excl"));
+	ENTER("list-holder", port_list, port, 0, HELD("rwsem", &port->map, "read"));
+	ENTER("check-waiter", port_open, port, 0, WAITS("semaphore", &port->busy, "excl"));
+	ENTER("list-waiter", port_remap, port, 0, WAITS("rwsem", &port->map, "write"));
+}
+
 static void spinners(void)
 {
 	struct port *port = new_port();
@@ -600,6 +744,7 @@ static const struct {
 	void (*play)(void);
 } plays[] = {
 	{ "sleepers", 1, sleepers },
+	{ "sessions", 1, sessions },
 	{ "spinners", 4, spinners },
 	{ "routes", 3, routes },
 	{ "interrupt", 2, interrupt },
