@@ -168,3 +168,28 @@ fn a_lock_that_is_a_bit_is_taken_where_it_was_not_set_before() {
     let of = Of::Callers(Value::entry(Register::Rdi));
     assert_eq!((&take.of, take.when, take.always), (&of, When::NonZero, true));
 }
+
+#[test]
+fn a_search_that_leaves_a_locked_object_where_it_is_told_is_followed_by_its_caller() {
+    // list_for_each_entry(…) if (o->id == 44) { down_read(&o->rw); *out = o; return 0; } return -ENOENT;
+    let find = "e800000000488b47504883c7504839c7743e554889f553488d5880eb10488b8380000000488d58804839c7741c\
+                48833b2c75ea488d7b20e80000000048895d0031c05b5de900000000b8feffffffebf2b8feffffffe900000000";
+    let find = linked(find, &[(0x37, LOCK_ALWAYS), (0x44, THUNK), (0x55, THUNK)]);
+    let find = find.summary(&Locks).unwrap();
+    let [take] = &find.takes[..] else { panic!("{find:?}") };
+    let of = Of::Written(Value::entry(Register::Rsi), 0x20);
+    assert_eq!((&take.of, take.when, take.always), (&of, When::Zero, true));
+    // int r = find(d, 44, &o); if (r < 0) return r; r = work(o, n); up_read(&o->rw);
+    let code = "e80000000055534883ec1065488b042528000000488944240831c04889e648c7042400000000e80000000089c3\
+                85c0781c488b2c24be030000004889efe800000000488d7d2089c3e800000000488b44240865482b042528000000\
+                750d4883c41089d85b5de900000000e800000000";
+    let calls = [(0x26, GET), (0x3d, SLEEP), (0x48, UNLOCK), (0x65, THUNK), (0x6a, SLEEP + 0x2000)];
+    let function = linked(code, &calls);
+    let passage = asleep(&function, &Calling(find.clone()));
+    assert_eq!(certain(&passage), [true]);
+    let held = passage.before.taken[0].argument.as_ref().unwrap();
+    assert_eq!(*held, passage.after.register(Register::Rbp).unwrap().plus(0x20));
+    // Behind the unlock it is not held any more.
+    let behind = function.at(VirtAddr(ENTRY + 0x4d), true, &Calling(find)).unwrap();
+    assert_eq!(behind.after.taken, []);
+}

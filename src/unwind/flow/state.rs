@@ -569,7 +569,7 @@ impl State {
         let nonzero =
             self.nonzero.iter().filter(|value| other.nonzero.contains(value)).cloned().collect();
         let zero = self.zero.iter().filter(|value| other.zero.contains(value)).cloned().collect();
-        let writes = self.writes.join(&other.writes);
+        let writes = self.writes.join(&other.writes, |a, b| common(Some(a), Some(b)));
         let carry = self.carry.filter(|_| self.carry == other.carry);
         let given = Vec::new();
         let mut met =

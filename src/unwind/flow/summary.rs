@@ -66,7 +66,9 @@ impl Function {
             }
         }
         let writes = ends.iter().map(|end| end.writes.clone());
-        summary.writes = writes.reduce(|a, b| a.join(&b)).unwrap_or_default();
+        summary.writes = writes
+            .reduce(|a, b| a.join(&b, |a, b| (a == b).then(|| a.clone())))
+            .unwrap_or_default();
         summary.writes.keep(is_callers);
         let asked = summary.takes.iter().any(|take| take.when != When::Always);
         let mut results = ends.iter().map(|end| end.register(Register::Rax));

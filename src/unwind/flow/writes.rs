@@ -108,14 +108,18 @@ impl Writes {
         }
     }
 
-    /// What is known where two paths meet.
-    pub(super) fn join(&self, other: &Writes) -> Writes {
+    /// What is known where two paths meet; `common` names what is one thing under two names.
+    pub(super) fn join(
+        &self,
+        other: &Writes,
+        common: impl Fn(&Value, &Value) -> Option<Value>,
+    ) -> Writes {
         let mut places = BTreeMap::new();
         for key in self.places.keys().chain(other.places.keys()) {
             let (a, b) = (self.places.get(key), other.places.get(key));
             let size = a.into_iter().chain(b).map(|written| written.size).max().unwrap_or(0);
-            let value = a.zip(b).filter(|(a, b)| a.value == b.value);
-            let value = value.and_then(|(a, _)| a.value.clone());
+            let values = a.zip(b).and_then(|(a, b)| a.value.as_ref().zip(b.value.as_ref()));
+            let value = values.and_then(|(a, b)| common(a, b));
             places.insert(*key, Written { size, value });
         }
         Writes { places, lent: self.lent.union(&other.lent).copied().collect() }
