@@ -25,7 +25,6 @@ pub struct OpenFile {
 
 /// Where things are.
 struct Layout {
-    files: Field,
     fdt: Field,
     max: Field,
     fd: Field,
@@ -42,7 +41,6 @@ impl Layout {
             Err(_) => Some(kernel.field("dentry", "d_inode")?),
         };
         Ok(Layout {
-            files: kernel.field("task_struct", "files")?,
             fdt: kernel.field("files_struct", "fdt")?,
             max: kernel.field("fdtable", "max_fds")?,
             fd: kernel.field("fdtable", "fd")?,
@@ -52,21 +50,21 @@ impl Layout {
     }
 }
 
-/// Every open file of the tasks whose `task_struct`s these are, once, in order of inodes. What cannot
-/// be read is left out.
+/// Every open file of these `struct files_struct`s, once, in order of inodes. What cannot be read is
+/// left out.
 ///
 /// # Errors
 /// [`super::Unknown`] when the types do not tell where the tables are.
 pub fn open_files(
     kernel: Kernel<'_>,
-    tasks: impl Iterator<Item = VirtAddr>,
+    tables: impl Iterator<Item = VirtAddr>,
 ) -> Known<Vec<OpenFile>> {
     let layout = Layout::probe(kernel)?;
     let pointer = |field: Field, at: VirtAddr| {
         let value = field.read(kernel.memory, at).ok().map(VirtAddr);
         value.filter(|value| !value.is_null())
     };
-    let tables: HashSet<VirtAddr> = tasks.filter_map(|task| pointer(layout.files, task)).collect();
+    let tables: HashSet<VirtAddr> = tables.filter(|files| !files.is_null()).collect();
     let files: HashSet<VirtAddr> = tables
         .into_par_iter()
         .filter_map(|files| pointer(layout.fdt, files))
@@ -109,7 +107,6 @@ mod tests {
     use crate::debuginfo::Symbols;
     use crate::kernel::testing::{Image, TypeTable};
 
-    const TASK: u64 = 0xffff_8880_0001_0000;
     const FILES: u64 = 0xffff_8880_0002_0000;
     const TABLE: u64 = 0xffff_8880_0003_0000;
     const DESCRIPTORS: u64 = 0xffff_8880_0004_0000;
@@ -117,7 +114,6 @@ mod tests {
 
     fn types() -> TypeTable {
         TypeTable::new()
-            .with("task_struct", 64, &[("files", 16, 8)])
             .with("files_struct", 64, &[("fdt", 32, 8)])
             .with("fdtable", 64, &[("max_fds", 0, 4), ("fd", 8, 8)])
             .with("path", 16, &[("mnt", 0, 8), ("dentry", 8, 8)])
@@ -125,7 +121,6 @@ mod tests {
 
     fn memory(max: u64) -> Image {
         let mut memory = Image::default();
-        memory.put_u64(TASK + 16, FILES);
         memory.put_u64(FILES + 32, TABLE);
         memory.put_u64(TABLE, max);
         memory.put_u64(TABLE + 8, DESCRIPTORS);
@@ -138,8 +133,9 @@ mod tests {
     fn found(types: TypeTable, memory: &Image) -> Vec<(u64, u64)> {
         let (types, symbols) = (types.types(), Symbols::default());
         let kernel = Kernel { memory, types: &types, symbols: &symbols };
-        let tasks = [VirtAddr(TASK), VirtAddr(TASK)];
-        let files = open_files(kernel, tasks.into_iter()).unwrap();
+        // Of two threads, and of one that has exited.
+        let tables = [VirtAddr(FILES), VirtAddr(FILES), VirtAddr(0)];
+        let files = open_files(kernel, tables.into_iter()).unwrap();
         files.into_iter().map(|file| (file.inode.0, file.file.0)).collect()
     }
 

@@ -17,17 +17,20 @@ pub(super) const MAX_TASKS: usize = 4 << 20;
 /// So few reads are not worth spreading over threads.
 const FEW: usize = 64;
 
-/// The tasks that the IDR knows, and what is wrong with it.
-pub(super) struct Pids {
-    pub(super) tasks: Vec<VirtAddr>,
+/// The tasks that the IDR knows, each with what was read of it, and what is wrong with the IDR.
+pub(super) struct Pids<T> {
+    pub(super) tasks: Vec<(VirtAddr, T)>,
     pub(super) cut: Option<WalkError>,
 }
 
-/// Reads the IDR.
+/// Reads the IDR, and by `task` each task that it leads to, side by side.
 ///
 /// # Errors
 /// [`super::Unknown`] when this kernel has none: before 4.15 it has a hash table.
-pub(super) fn read(kernel: Kernel<'_>) -> Known<Pids> {
+pub(super) fn read<T: Send>(
+    kernel: Kernel<'_>,
+    task: impl Fn(VirtAddr) -> T + Sync,
+) -> Known<Pids<T>> {
     let namespace = kernel.symbol("init_pid_ns")?;
     let idr = kernel.field("pid_namespace", "idr.idr_rt")?;
     let first = kernel.field("pid", "tasks")?;
@@ -35,15 +38,21 @@ pub(super) fn read(kernel: Kernel<'_>) -> Known<Pids> {
     let walked = walk::xarray(kernel.memory, kernel.types, namespace.plus(idr.offset), MAX_TASKS);
     let mut cut = walked.cut;
     let mut tasks = Vec::with_capacity(walked.found.len());
-    let read = |pid: VirtAddr| (pid, kernel.memory.read_ptr(pid.plus(first.offset)));
+    let read = |pid: VirtAddr| match kernel.memory.read_ptr(pid.plus(first.offset)) {
+        // Nobody has this number any more; a process group or a session is still called by it.
+        Ok(none) if none.is_null() => Ok(None),
+        Ok(node) => {
+            let at = node.minus(link.offset);
+            Ok(Some((at, task(at))))
+        }
+        Err(fault) => Err(WalkError::Fault { node: pid, fault }),
+    };
     let read: Vec<_> =
         walked.found.par_iter().with_min_len(FEW).map(|pid| read(VirtAddr(pid.entry))).collect();
-    for (pid, head) in read {
-        match head {
-            // Nobody has this number any more; a process group or a session is still called by it.
-            Ok(none) if none.is_null() => {}
-            Ok(node) => tasks.push(node.minus(link.offset)),
-            Err(fault) => cut = cut.or(Some(WalkError::Fault { node: pid, fault })),
+    for result in read {
+        match result {
+            Ok(found) => tasks.extend(found),
+            Err(error) => cut = cut.or(Some(error)),
         }
     }
     Ok(Pids { tasks, cut })

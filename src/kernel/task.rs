@@ -27,6 +27,8 @@ pub struct Task {
     pub kernel_thread: bool,
     /// Its `struct mm_struct`; `None` for kernel threads and exited tasks.
     pub mm: Option<VirtAddr>,
+    /// Its `struct files_struct`, null once it has exited: its table of open files.
+    pub files: Known<VirtAddr>,
     /// The lowest address of its kernel stack.
     pub stack: VirtAddr,
     /// The kernel stack pointer that it slept with (`thread.sp`).

@@ -1,7 +1,7 @@
 //! The search for every `task_struct`.
 //!
 //! Tasks are found twice: by the PID IDR, and by the list of processes and each process's list of
-//! threads. The IDR's come first, since they can be read side by side; from every task that is read
+//! threads. The IDR's come first, since they can be read side by side, each along with its number; from every task that is read
 //! the lists lead to its neighbours, in both directions, until nothing new turns up. So a list or
 //! an IDR that is damaged somewhere hides no task that the other still knows, and what one knows and
 //! the other does not is noted. Idle tasks are on neither; each runqueue names its own.
@@ -22,7 +22,7 @@ pub(super) fn search(
     kernel: Kernel<'_>,
     cpus: &Cpus,
     fields: &TaskFields,
-) -> (HashMap<VirtAddr, TaskRead>, Vec<String>) {
+) -> (HashMap<VirtAddr, Box<TaskRead>>, Vec<String>) {
     let mut search = Search::new(kernel, fields);
     search.run(cpus);
     let Search { found, refused, mut notes, .. } = search;
@@ -39,7 +39,7 @@ pub(super) fn search(
 struct Search<'a, 's> {
     kernel: Kernel<'s>,
     fields: &'a TaskFields,
-    found: HashMap<VirtAddr, TaskRead>,
+    found: HashMap<VirtAddr, Box<TaskRead>>,
     unreadable: HashSet<VirtAddr>,
     /// How many could not be read, and why the first, by what led there.
     refused: BTreeMap<&'static str, (usize, Unknown)>,
@@ -64,10 +64,14 @@ impl<'a, 's> Search<'a, 's> {
         // Without runqueues the first CPU's idle task is still known.
         let first = if idle.is_empty() { init.clone().ok() } else { None };
         self.read(idle.into_iter().chain(first), "a runqueue");
-        let pids = pids::read(self.kernel);
+        let (kernel, fields) = (self.kernel, self.fields);
+        let pids = pids::read(kernel, |at| fields.read(kernel, at).map(Box::new));
+        let has_pids = pids.is_ok();
         let mut numbered = HashSet::new();
-        if let Ok(pids) = &pids {
-            numbered.extend(pids.tasks.iter().copied());
+        if let Ok(mut pids) = pids {
+            pids.tasks.sort_by_key(|(at, _)| *at);
+            numbered.extend(pids.tasks.iter().map(|(at, _)| *at));
+            self.keep(pids.tasks, "the PID IDR");
             if let Some(cut) = &pids.cut {
                 self.notes.push(format!("the PID IDR is damaged: {cut}"));
             }
@@ -94,7 +98,7 @@ impl<'a, 's> Search<'a, 's> {
             }
             next.retain(|at| !self.found.contains_key(at) && !self.unreadable.contains(at));
         }
-        if pids.is_ok() {
+        if has_pids {
             self.compare(&numbered, &listed);
         }
     }
@@ -112,23 +116,30 @@ impl<'a, 's> Search<'a, 's> {
         let (kernel, fields) = (self.kernel, self.fields);
         let missing: Vec<VirtAddr> =
             at.iter().copied().filter(|at| !self.found.contains_key(at)).collect();
-        let read = |at: &VirtAddr| (*at, fields.read(kernel, *at));
-        let results: Vec<(VirtAddr, Known<TaskRead>)> = if missing.len() < FEW {
+        let read = |at: &VirtAddr| (*at, fields.read(kernel, *at).map(Box::new));
+        let results: Vec<_> = if missing.len() < FEW {
             missing.iter().map(read).collect()
         } else {
             missing.par_iter().map(read).collect()
         };
+        self.keep(results, from);
+        at.retain(|at| self.found.contains_key(at));
+        at
+    }
+
+    /// Keeps what was read, or that it could not be.
+    fn keep(&mut self, results: Vec<(VirtAddr, Known<Box<TaskRead>>)>, from: &'static str) {
+        self.found.reserve(results.len());
         for (at, result) in results {
             match result {
                 Ok(task) => _ = self.found.insert(at, task),
                 Err(unknown) => {
-                    self.unreadable.insert(at);
-                    self.refused.entry(from).or_insert((0, unknown)).0 += 1;
+                    if self.unreadable.insert(at) {
+                        self.refused.entry(from).or_insert((0, unknown)).0 += 1;
+                    }
                 }
             }
         }
-        at.retain(|at| self.found.contains_key(at));
-        at
     }
 
     fn compare(&mut self, numbered: &HashSet<VirtAddr>, listed: &HashSet<VirtAddr>) {

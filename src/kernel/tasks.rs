@@ -117,7 +117,7 @@ fn finish(
     kernel: Kernel<'_>,
     cpus: &Cpus,
     fields: &TaskFields,
-    found: HashMap<VirtAddr, TaskRead>,
+    found: HashMap<VirtAddr, Box<TaskRead>>,
 ) -> Vec<Task> {
     let memory_fields = MemoryFields::probe(kernel);
     let uses = memory_uses(kernel, cpus, &memory_fields, &found);
@@ -126,14 +126,16 @@ fn finish(
         *own_pages.entry(read.task.tgid).or_default() += read.rss_pages;
     }
     let now = cpus.clock();
+    let tgids: HashMap<VirtAddr, u32> =
+        found.iter().map(|(at, read)| (*at, read.task.tgid)).collect();
     found
-        .values()
+        .into_values()
         .map(|read| {
-            let mut task = read.task.clone();
-            task.ppid = read.parent.clone().and_then(|parent| match found.get(&parent) {
+            let TaskRead { mut task, parent, .. } = *read;
+            task.ppid = parent.and_then(|parent| match tgids.get(&parent) {
                 // Idle tasks are nobody's children, whoever started their CPUs.
                 _ if task.pid == 0 => Ok(0),
-                Some(parent) => Ok(parent.task.tgid),
+                Some(tgid) => Ok(*tgid),
                 None => Ok(tgid_at(fields, kernel, parent)?),
             });
             let cpu = cpus.running(task.at);
@@ -162,7 +164,7 @@ fn memory_uses(
     kernel: Kernel<'_>,
     cpus: &Cpus,
     fields: &MemoryFields,
-    found: &HashMap<VirtAddr, TaskRead>,
+    found: &HashMap<VirtAddr, Box<TaskRead>>,
 ) -> HashMap<VirtAddr, MemoryUse> {
     let mut spaces: Vec<VirtAddr> = found.values().filter_map(|read| read.task.mm).collect();
     spaces.sort_unstable();

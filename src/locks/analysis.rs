@@ -11,11 +11,12 @@ use super::stack::Code;
 use super::undecided::Cpus;
 use super::waiting::{self, Found, Untied};
 use super::{
-    Blocked, Confidence, Holder, Lock, LockGraph, LockKind, Mode, Root, TaskRef, Waiter, chain,
-    doing, elimination, evidence, pi, statics, undecided, verdict, wanted,
+    Blocked, Confidence, Holder, Lock, LockGraph, LockKind, Mode, Root, TaskRef, Waiter, Why,
+    chain, doing, elimination, evidence, pi, statics, undecided, verdict, wanted,
 };
 use crate::dump::VirtAddr;
 use crate::kernel::{Progress, Session, Task};
+use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// So many tasks are named in a note.
@@ -30,11 +31,11 @@ pub fn analyse(session: &Session) -> LockGraph {
 /// The same for those who want to see how far it is, and to stop it: then `None`.
 #[must_use]
 pub fn analyse_watched(session: &Session, progress: &Progress) -> Option<LockGraph> {
-    let scene = Scene::new(session, progress);
+    let code = Code::new(session);
+    let scene = Scene::new(session, &code, progress);
     if progress.stopped() {
         return None;
     }
-    let code = Code::new(session);
     let mut graph = LockGraph::default();
     let mut queues = Vec::new();
     let realtime = pi::inside(session.types(), LockKind::Mutex).is_some();
@@ -56,7 +57,7 @@ pub fn analyse_watched(session: &Session, progress: &Progress) -> Option<LockGra
     let names = Names::new(session, scene.tasks);
     let known: HashSet<_> = waits.found.iter().map(|found| found.at).collect();
     let mut locks: Vec<Lock> =
-        waits.found.into_iter().map(|found| lock(&scene, &names, found)).collect();
+        waits.found.into_par_iter().map(|found| lock(&scene, &names, found)).collect();
     locks.extend(without_waiters(&scene, &names, &queues, &known));
     let cpus = add_evidence(&scene, &code, &mut locks);
     if progress.stopped() {
@@ -201,7 +202,7 @@ fn in_words(waiters: &[Waiter]) -> String {
 /// the reader inherits a priority (`rcu_boost`).
 fn boosts(scene: &Scene<'_>, found: &Found) -> bool {
     let mut waiting = found.queue.iter().map(|queued| scene.functions(queued.task));
-    found.kind == LockKind::RtMutex && waiting.any(|functions| is_boosting(&functions))
+    found.kind == LockKind::RtMutex && waiting.any(is_boosting)
 }
 
 fn is_boosting(functions: &[&str]) -> bool {
@@ -253,21 +254,35 @@ fn without_waiters(
 }
 
 /// Adds the holders that only their stacks show, where a lock does not record its own.
-fn add_evidence(scene: &Scene<'_>, code: &Code<'_>, locks: &mut [Lock]) -> HashMap<VirtAddr, Cpus> {
+fn add_evidence<'s>(
+    scene: &Scene<'s>,
+    code: &Code<'s>,
+    locks: &mut [Lock],
+) -> HashMap<VirtAddr, Cpus> {
     if !locks.iter().any(wants_evidence) {
         return HashMap::new();
     }
-    let held = evidence::held(scene, code);
-    let mut by_lock: HashMap<_, Vec<&Held>> = HashMap::new();
-    for found in &held {
-        by_lock.entry((found.at, found.kind)).or_default().push(found);
+    let mut by_lock: HashMap<_, Vec<&Held>> = locks
+        .iter()
+        .filter(|lock| wants_evidence(lock))
+        .map(|lock| ((Some(lock.at), lock.kind), Vec::new()))
+        .collect();
+    let held = scene.held(code);
+    for held in held {
+        if let Some(of_lock) = by_lock.get_mut(&(held.at, held.kind)) {
+            of_lock.push(held);
+        }
     }
-    let task_of = |found: &Held| scene.tasks.get(found.task).map(task_ref);
     for lock in locks.iter_mut().filter(|lock| wants_evidence(lock)) {
-        let found = by_lock.get(&(Some(lock.at), lock.kind)).into_iter().flatten();
-        let found: Vec<_> = found.filter_map(|found| Some((task_of(found)?, *found))).collect();
-        doubt_own_waiters(lock, &found);
-        add_holders(lock, found);
+        let held = by_lock.get(&(Some(lock.at), lock.kind)).into_iter().flatten();
+        let shown = held.filter_map(|held| {
+            let task = task_ref(scene.tasks.get(held.task)?);
+            let Held { mode, sure, interrupted, .. } = **held;
+            Some(Shown { task, mode, sure, interrupted, why: evidence::why(scene, held) })
+        });
+        let shown: Vec<Shown> = shown.collect();
+        doubt_own_waiters(lock, &shown);
+        add_holders(lock, shown);
         hold_against_count(lock);
     }
     let spinning: HashSet<_> = locks
@@ -278,33 +293,39 @@ fn add_evidence(scene: &Scene<'_>, code: &Code<'_>, locks: &mut [Lock]) -> HashM
         .collect();
     locks
         .iter_mut()
-        .filter_map(|lock| Some((lock.at, elimination::add(scene, lock, &spinning, &held)?)))
+        .filter_map(|lock| Some((lock.at, elimination::add(scene, lock, &spinning, held)?)))
         .collect()
 }
 
+/// A task whose code shows that it took a lock.
+struct Shown {
+    task: TaskRef,
+    mode: Mode,
+    sure: bool,
+    interrupted: bool,
+    why: Why,
+}
+
 /// Adds to a lock the tasks whose code shows that they took it.
-fn add_holders(lock: &mut Lock, found: Vec<(TaskRef, &Held)>) {
+fn add_holders(lock: &mut Lock, shown: Vec<Shown>) {
     let recorded: HashSet<_> = lock.holders.iter().map(|holder| holder.task.at).collect();
     let waiting: HashSet<_> = lock.waiters.iter().map(|waiter| waiter.task.at).collect();
-    for (task, found) in found {
+    for Shown { task, mode, sure, interrupted, why } in shown {
         // Having asked for a lock on some path is what everybody who waits for it has done, unless it
         // is an interrupt that waits.
         let both = recorded.contains(&task.at);
-        if !found.sure && !both && !found.interrupted && waiting.contains(&task.at) {
+        if !sure && !both && !interrupted && waiting.contains(&task.at) {
             continue;
         }
         // Where the lock's own record names it too, two independent traces tell one fact.
-        let confidence = if found.sure || both { Confidence::Likely } else { Confidence::Possible };
+        let confidence = if sure || both { Confidence::Likely } else { Confidence::Possible };
         match lock.holders.iter_mut().find(|holder| holder.task == task) {
             Some(known) => {
                 known.confidence = known.confidence.min(confidence);
                 let recorded = std::mem::take(&mut known.why);
-                known.why = found.why.clone().join(recorded);
+                known.why = why.join(recorded);
             }
-            None => {
-                let (mode, why) = (found.mode, found.why.clone());
-                lock.holders.push(Holder { task, mode, confidence, why });
-            }
+            None => lock.holders.push(Holder { task, mode, confidence, why }),
         }
     }
     lock.holders.sort_by_key(|holder| (holder.confidence, holder.task.pid));
@@ -313,12 +334,12 @@ fn add_holders(lock: &mut Lock, found: Vec<(TaskRef, &Held)>) {
 /// A task that the lock names while it waits for it, and whose code did not take it, may just live
 /// where its owner lived: a `task_struct` goes to the next task that is started once its task has
 /// ended, and the clocks tell nothing if that one was the first to wait.
-fn doubt_own_waiters(lock: &mut Lock, found: &[(TaskRef, &Held)]) {
+fn doubt_own_waiters(lock: &mut Lock, shown: &[Shown]) {
     let waiting: HashSet<_> = lock.waiters.iter().map(|waiter| waiter.task.at).collect();
     for holder in &mut lock.holders {
         let at = holder.task.at;
-        let shown = || found.iter().any(|(task, _)| task.at == at);
-        if holder.confidence == Confidence::Certain && waiting.contains(&at) && !shown() {
+        let took_it = || shown.iter().any(|shown| shown.task.at == at);
+        if holder.confidence == Confidence::Certain && waiting.contains(&at) && !took_it() {
             holder.confidence = Confidence::Possible;
             holder.why = std::mem::take(&mut holder.why).then(
                 "but it waits for it, and no call that it is in took it: it took it in a call that \
@@ -507,15 +528,17 @@ mod tests {
 
     /// The holders of a lock once these tasks' code has shown that they took it, surely or not.
     fn after(lock: &mut Lock, found: &[(u32, bool)]) -> Vec<(u32, Confidence)> {
-        let held = |(pid, sure): &(u32, bool)| {
-            let (kind, mode, at) = (LockKind::Rwsem, Mode::Read, Some(lock.at));
-            let why = Why::new("its code");
-            (task(*pid), Held { task: 0, kind, mode, at, sure: *sure, interrupted: false, why })
+        let why = Why::new("its code");
+        let shown = |&(pid, sure): &(u32, bool)| Shown {
+            task: task(pid),
+            mode: Mode::Read,
+            sure,
+            interrupted: false,
+            why: why.clone(),
         };
-        let held: Vec<_> = found.iter().map(held).collect();
-        let held: Vec<_> = held.iter().map(|(task, held)| (task.clone(), held)).collect();
-        doubt_own_waiters(lock, &held);
-        add_holders(lock, held);
+        let shown: Vec<Shown> = found.iter().map(shown).collect();
+        doubt_own_waiters(lock, &shown);
+        add_holders(lock, shown);
         lock.holders.iter().map(|holder| (holder.task.pid, holder.confidence)).collect()
     }
 

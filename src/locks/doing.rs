@@ -130,7 +130,7 @@ pub(super) fn is_interrupted(scene: &Scene<'_>, index: usize) -> bool {
 
 /// In which functions a task waits for a condition: those that called the kernel's own to wait.
 pub(super) fn waits_in(scene: &Scene<'_>, at: VirtAddr) -> Option<String> {
-    callers(&scene.functions(scene.index_of(at)?))
+    callers(scene.functions(scene.index_of(at)?))
 }
 
 /// The functions above those that only wait.

@@ -45,7 +45,7 @@ pub(super) fn add(
             interrupted: interrupted(scene, task.at),
             idle: task.pid == 0,
             user: scene.traces.get(index).is_some_and(|trace| in_user_mode(scene, trace)),
-            watchdog: panicked_over_a_hung_task(&scene.functions(index)),
+            watchdog: panicked_over_a_hung_task(scene.functions(index)),
             count: preempt_count(scene, index),
             others: other_locks(held, index, lock.kind, lock.at),
             took: held
@@ -292,6 +292,7 @@ fn preempt_count_at(scene: &Scene<'_>, task: &Task) -> Option<VirtAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::locks::evidence::How;
 
     #[test]
     fn cpus_that_are_struck_out_for_one_reason_are_named_together() {
@@ -382,7 +383,7 @@ mod tests {
             at: at.map(VirtAddr),
             sure,
             interrupted: false,
-            why: Why::default(),
+            how: How::default(),
         };
         let others = |held: Held| other_locks(&[held], 3, LockKind::Spinlock, at);
         use LockKind::{Mutex, Rwlock, Spinlock};

@@ -10,14 +10,13 @@
 //! this test. A holder that took the lock in a function that has since returned does not pass it
 //! either: then nothing on its stack tells.
 
-use super::calls::Cache;
 use super::scene::Scene;
 use super::stack::{Code, Concrete, Place, Stack};
 use super::{LockKind, Mode, Spot, Why, api};
 use crate::dump::VirtAddr;
-use crate::unwind::flow::{Effect, Function, Given, Taken, Value};
+use crate::kernel::Task;
+use crate::unwind::flow::{Effect, Function, Given, Value};
 use crate::unwind::{FrameKind, Trace};
-use rayon::prelude::*;
 
 /// A lock that a task's live code took and has not given back.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,30 +33,30 @@ pub(super) struct Held {
     /// Whether an interrupt came upon the code that took it, and runs.
     pub(super) interrupted: bool,
     /// How we know.
-    pub(super) why: Why,
+    pub(super) how: How,
 }
 
-/// Every lock that some task's live code took and has not given back.
-pub(super) fn held(scene: &Scene<'_>, code: &Code<'_>) -> Vec<Held> {
-    scene.progress.begin("code of stacks", scene.tasks.len());
-    let outermost = Cache::new();
-    (0..scene.tasks.len())
-        .into_par_iter()
-        .filter(|_| scene.progress.step())
-        .flat_map_iter(|task| held_by(scene, code, task, &outermost))
-        .collect()
+/// How a task was seen to take a lock: few of those that are seen are ever told of.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct How {
+    /// Whose code took it.
+    place: Place,
+    /// Where it did so, by a call of which function.
+    call: VirtAddr,
+    target: VirtAddr,
+    /// Whether it did so on every path.
+    certain: bool,
+    /// Whether the lock's address was read from memory that may have changed.
+    reread: bool,
 }
 
-/// Of a stack's functions the outermost that is worth following. Many tasks sleep at one place: they
-/// have the same functions.
-type Outermost = Cache<(bool, Box<[(FrameKind, VirtAddr)]>), Option<usize>>;
-
-fn outermost(scene: &Scene<'_>, code: &Code<'_>, trace: &Trace, active: bool) -> Option<usize> {
+/// The outermost frame of a trace that is worth following.
+pub(super) fn outermost(code: &Code<'_>, trace: &Trace, active: bool) -> Option<usize> {
     // Most functions take no lock: only those that do are worth following.
     let takes_at = |at| code.function(at).is_some_and(|function| takes(code, &function));
     (0..trace.frames.len()).rfind(|&index| {
         let Some(frame) = trace.frames.get(index) else { return false };
-        may_hold(scene, frame.lookup_pc(), active)
+        may_hold(code, frame.lookup_pc(), active)
             && (takes_at(frame.lookup_pc()) || code.may_take_by_pointer(frame))
             || trace.frames.get(index + 1).is_some_and(|outer| {
                 code.jumps(frame, outer).iter().any(|jump| takes_at(jump.function))
@@ -65,16 +64,18 @@ fn outermost(scene: &Scene<'_>, code: &Code<'_>, trace: &Trace, active: bool) ->
     })
 }
 
-fn held_by(scene: &Scene<'_>, code: &Code<'_>, task: usize, known: &Outermost) -> Vec<Held> {
-    let (Some(trace), Some(of)) = (scene.traces.get(task), scene.tasks.get(task)) else {
-        return Vec::new();
-    };
-    let (at, active) = (of.at, of.active);
-    let functions = trace.frames.iter().map(|frame| (frame.kind, frame.pc)).collect();
-    let outermost = known.get((active, functions), || outermost(scene, code, trace, active));
-    let Some(outermost) = outermost else { return Vec::new() };
+/// Every lock that the live code of the task number `index` took, up to the frame `outermost`, and has
+/// not given back.
+pub(super) fn held(
+    code: &Code<'_>,
+    index: usize,
+    task: &Task,
+    trace: &Trace,
+    outermost: usize,
+) -> Vec<Held> {
+    let active = task.active;
     // One frame more: it may know an argument that the outermost has lost.
-    let stack = Stack::follow(code, at, trace, outermost + 2);
+    let stack = Stack::follow(code, task.at, trace, outermost + 2);
     let mut found = Vec::new();
     // What frames further in gave back for those further out.
     let mut given: Vec<Returned> = Vec::new();
@@ -87,22 +88,37 @@ fn held_by(scene: &Scene<'_>, code: &Code<'_>, task: usize, known: &Outermost) -
             interrupted |= place.frame > 0;
         }
         let Some(known) = stack.known(place) else { continue };
-        let looks = stack.entry(place).is_some_and(|entry| may_hold(scene, entry, active));
         // A loop may lead back to the call that the frame is in: it has not returned yet.
         let pending = match place.jump {
             0 => frame.and_then(|frame| code.call_before(frame)),
             _ => None,
         };
+        let looks = || stack.entry(place).is_some_and(|entry| may_hold(code, entry, active));
         let taken = known.passage.before.taken.iter();
-        for taken in taken.filter(|taken| looks && pending != Some(taken.call)) {
+        for taken in taken.filter(|taken| pending != Some(taken.call) && looks()) {
             let Some((kind, mode)) = api::of_class(taken.class) else { continue };
             let lock = taken.argument.as_ref().and_then(|it| stack.concrete_at(place, it));
             let inner = || given.iter().filter(|given| given.class == taken.class);
+            let how = How {
+                place,
+                call: VirtAddr(taken.call),
+                target: taken.target,
+                certain: taken.certain(),
+                reread: lock.is_some_and(|lock| lock.reread),
+            };
             let Some(lock) = lock else {
-                let sure =
-                    taken.certain() && taken.maybe_given.is_empty() && inner().next().is_none();
-                let why = Why::default();
-                found.push(Held { task, kind, mode, at: None, sure, interrupted, why });
+                // Nobody asks for some lock or other that was perhaps given back.
+                if how.certain && taken.maybe_given.is_empty() && inner().next().is_none() {
+                    found.push(Held {
+                        task: index,
+                        kind,
+                        mode,
+                        at: None,
+                        sure: true,
+                        interrupted,
+                        how,
+                    });
+                }
                 continue;
             };
             let others = taken.maybe_given.iter().map(|other| {
@@ -111,10 +127,9 @@ fn held_by(scene: &Scene<'_>, code: &Code<'_>, task: usize, known: &Outermost) -
             });
             let inner = inner().map(|given| (given.at, given.always));
             let Some(doubtful) = kept(lock, others, inner) else { continue };
-            let sure = taken.certain() && !doubtful;
-            let why = words(scene, task, place, taken, sure, lock.reread);
+            let sure = how.certain && !doubtful;
             let at = Some(VirtAddr(lock.value));
-            found.push(Held { task, kind, mode, at, sure, interrupted, why });
+            found.push(Held { task: index, kind, mode, at, sure, interrupted, how });
         }
         given.extend(given_in(&stack, place));
     }
@@ -158,11 +173,8 @@ fn kept(
 
 /// Whether the locks that a function took are still those of its task: one that was switched off has
 /// passed its runqueue's lock on to the next one.
-fn may_hold(scene: &Scene<'_>, at: VirtAddr, active: bool) -> bool {
-    active || {
-        let name = scene.session.symbolize(at).map_or("", |found| found.symbol.name);
-        !api::passes_lock_on(name)
-    }
+fn may_hold(code: &Code<'_>, at: VirtAddr, active: bool) -> bool {
+    active || !api::passes_lock_on(code.name(at))
 }
 
 /// What the code of a frame gave back that it had not taken, up to the call that it is in.
@@ -187,34 +199,29 @@ fn takes(code: &Code<'_>, function: &Function) -> bool {
     function.counts() || function.sets_bits() || function.calls().any(takes)
 }
 
-fn words(
-    scene: &Scene<'_>,
-    task: usize,
-    place: Place,
-    taken: &Taken,
-    sure: bool,
-    reread: bool,
-) -> Why {
+/// How we know that it is held, in words.
+pub(super) fn why(scene: &Scene<'_>, held: &Held) -> Why {
+    let Held { task, sure, how: How { place, call, target, certain, reread }, .. } = *held;
     let frame = scene.traces.get(task).and_then(|trace| trace.frames.get(place.frame));
     let named = |at: VirtAddr| {
         let found = scene.session.symbolize(at);
         found.map_or_else(|| at.to_string(), |found| found.to_string())
     };
     let here = frame.map_or_else(String::new, |frame| named(frame.pc));
-    let call = named(VirtAddr(taken.call));
-    let name = scene.session.symbolize(taken.target).map(|found| found.symbol.name);
-    let how = match name {
-        _ if taken.target.0 == taken.call => {
-            format!("counted itself in as a reader of this lock at {call}")
+    let name = scene.session.symbolize(target).map(|found| found.symbol.name);
+    let called = named(call);
+    let did = match name {
+        _ if target == call => {
+            format!("counted itself in as a reader of this lock at {called}")
         }
         Some(name) if api::use_of(name).is_none() => {
-            format!("called {name} at {call}, which takes this lock and returns with it,")
+            format!("called {name} at {called}, which takes this lock and returns with it,")
         }
-        name => format!("called {} at {call} with this lock", name.unwrap_or("a lock function")),
+        name => format!("called {} at {called} with this lock", name.unwrap_or("a lock function")),
     };
     let since = if sure {
         "and has not released it on any path since"
-    } else if taken.certain() {
+    } else if certain {
         "and may have released it since"
     } else {
         "on some paths, and may have released it since"
@@ -228,7 +235,7 @@ fn words(
     if let Some(task) = scene.tasks.get(task) {
         why = why.at(Spot::Frame { task: task.at, number: index });
     }
-    why = why.and(how).at(Spot::Code(VirtAddr(taken.call))).and(since);
+    why = why.and(did).at(Spot::Code(call)).and(since);
     if reread {
         why = why.then("the lock's address was read anew from memory that may have changed");
     }
@@ -289,11 +296,11 @@ mod tests {
         let task = stage.enter("chain-7", &["schedule", "vfs_read"]);
         let symbols = stage.session.symbols();
         let at = |name| symbols.address(name).unwrap();
-        let says = |call: VirtAddr, target: VirtAddr, always, sure, jump| {
-            let mut state = Taken::for_tests(call.0, target);
-            state.always = always;
+        let says = |call: VirtAddr, target: VirtAddr, certain, sure, jump| {
             let place = Place { frame: 1, jump };
-            words(&stage.scene(), task, place, &state, sure, false).to_string()
+            let how = How { place, call, target, certain, reread: false };
+            let (kind, mode, at, interrupted) = (LockKind::Rwsem, Mode::Read, None, false);
+            why(&stage.scene(), &Held { task, kind, mode, at, sure, interrupted, how }).to_string()
         };
         let call = at("vfs_read").plus(5);
         let who = "its frame #1 vfs_read+1";
@@ -348,7 +355,8 @@ mod tests {
         frames[1].pc = VirtAddr(pc);
         frames[1].sp = frames[2].sp.minus(16);
         frames[1].registers.set(crate::unwind::Register::Rbx, Some(LOCK));
-        let held = held(&stage.scene(), &Code::new(&stage.session));
+        let scene = stage.scene();
+        let held = scene.held(&Code::new(&stage.session));
         held.iter().filter_map(|held| Some((held.at?.0, held.sure))).collect()
     }
 

@@ -118,7 +118,7 @@ pub(super) fn find(scene: &Scene<'_>, waits: &mut Waits) {
         if task.active || task.mm.is_none() {
             continue;
         }
-        let Some(pi) = sleeps_in_futex(&scene.functions(index)) else { continue };
+        let Some(pi) = sleeps_in_futex(scene.functions(index)) else { continue };
         let Some((queue, key, damage)) = queue_of(&mut chains, &layout, index) else { continue };
         let at = match key {
             Key::Private(_, at) => Some(at),

@@ -29,10 +29,10 @@ struct Member {
 }
 
 /// A task that sleeps in a lock function: which kind, and the part of its stack where the waiter is.
-struct Sleeper {
+struct Sleeper<'s> {
     task: usize,
     kind: LockKind,
-    function: String,
+    function: &'s str,
     from: VirtAddr,
     to: VirtAddr,
 }
@@ -44,7 +44,7 @@ pub(super) fn find(
     queues: &[Queue],
 ) -> (Vec<Found>, Vec<Untied>) {
     scene.progress.begin("sleepers", scene.tasks.len());
-    let sleepers: Vec<Sleeper> = (0..scene.tasks.len())
+    let sleepers: Vec<Sleeper<'_>> = (0..scene.tasks.len())
         .into_par_iter()
         .filter(|_| scene.progress.step())
         .filter_map(|task| sleeper(scene, task))
@@ -74,7 +74,7 @@ pub(super) fn find(
 }
 
 /// The outermost lock function of a sleeping task's trace, if there is one above the scheduler.
-fn sleeper(scene: &Scene<'_>, index: usize) -> Option<Sleeper> {
+fn sleeper<'s>(scene: &Scene<'s>, index: usize) -> Option<Sleeper<'s>> {
     let task = scene.tasks.get(index)?;
     if task.active {
         return None;
@@ -89,7 +89,7 @@ fn sleeper(scene: &Scene<'_>, index: usize) -> Option<Sleeper> {
     let from = frames.first()?.sp;
     // A frame's locals lie between its stack pointer and its caller's.
     let to = frames.get(outermost + 1).map_or(from, |frame| frame.sp);
-    let function = (*functions.get(innermost)?).to_owned();
+    let function = functions.get(innermost)?;
     Some(Sleeper { task: index, kind, function, from, to })
 }
 
@@ -105,17 +105,19 @@ struct Search<'a, 's> {
 
 impl Search<'_, '_> {
     /// Ties a sleeper to its lock, along with everybody in the same ring.
-    fn tie(&mut self, sleeper: &Sleeper, queue: &Queue) -> Result<(), String> {
+    fn tie(&mut self, sleeper: &Sleeper<'_>, queue: &Queue) -> Result<(), String> {
         let scene = self.scene;
         let memory = scene.memory();
         let Some(task) = scene.tasks.get(sleeper.task) else { return Ok(()) };
         let slots = scene.own_slots(sleeper.task).ok_or("its stack cannot be read")?;
+        let slots = slots.filter(|slot| (sleeper.from..sleeper.to).contains(slot));
+        let waiters = || slots.clone().map(|slot| slot.minus(queue.task));
+        // Somebody's who was tied before, mostly: then no other slot need be followed.
+        if waiters().any(|waiter| self.queued.contains(&waiter)) {
+            return Ok(());
+        }
         let mut damage = None;
-        for slot in slots.filter(|slot| (sleeper.from..sleeper.to).contains(slot)) {
-            let waiter = slot.minus(queue.task);
-            if self.queued.contains(&waiter) {
-                return Ok(());
-            }
+        for waiter in waiters() {
             let node = waiter.plus(queue.node);
             if let Some(why) = self.lost.get(&node) {
                 damage = Some(Rc::clone(why));
@@ -179,7 +181,7 @@ impl Search<'_, '_> {
 
     /// Ties a sleeper to the lock that its own `task_struct` names, or that it called the function
     /// with that it sleeps in, where for this reason the lock's list does not lead there.
-    fn tie_otherwise(&mut self, code: &Code<'_>, sleeper: &Sleeper, why_not: &str) -> bool {
+    fn tie_otherwise(&mut self, code: &Code<'_>, sleeper: &Sleeper<'_>, why_not: &str) -> bool {
         let scene = self.scene;
         let Some(task) = scene.tasks.get(sleeper.task) else { return false };
         let named = self.records.of(scene.memory(), task.at);
@@ -246,7 +248,7 @@ impl Search<'_, '_> {
 /// registers point to, that points to a waiter of the ring as its first.
 fn lock_of_headless(
     scene: &Scene<'_>,
-    sleeper: &Sleeper,
+    sleeper: &Sleeper<'_>,
     first: u64,
     members: &[Member],
     named: Option<VirtAddr>,

@@ -28,6 +28,7 @@ mod pi;
 mod records;
 mod ring;
 mod scene;
+mod slots;
 mod spinning;
 mod stack;
 mod statics;

@@ -10,8 +10,10 @@ use std::collections::HashMap;
 /// Names for the locks of one dump.
 pub(super) struct Names<'s> {
     session: &'s Session,
-    /// `mmap_lock`s by address, with the process that they are of.
-    mmap_locks: HashMap<VirtAddr, String>,
+    /// What a `mm_struct` calls its lock.
+    mmap_lock: &'static str,
+    /// `mmap_lock`s by address, with a thread of the process that they are of.
+    mmap_locks: HashMap<VirtAddr, &'s Task>,
     /// The spinlocks of memory zones.
     zone_locks: HashMap<VirtAddr, String>,
     /// The locks of inodes and superblocks.
@@ -60,26 +62,27 @@ fn zone_locks(session: &Session) -> Option<HashMap<VirtAddr, String>> {
 
 impl<'s> Names<'s> {
     /// Finds the `mmap_lock` (until 5.7 `mmap_sem`) of every process.
-    pub(super) fn new(session: &'s Session, tasks: &[Task]) -> Names<'s> {
+    pub(super) fn new(session: &'s Session, tasks: &'s [Task]) -> Names<'s> {
         let mut mmap_locks = HashMap::new();
+        let mut mmap_lock = "mmap_lock";
         if let Ok(mm) = session.types().structure("mm_struct") {
             let member = ["mmap_lock", "mmap_sem"].into_iter().find(|name| mm.has(name));
             if let Some((member, Ok(offset))) = member.map(|name| (name, mm.offset_of(name))) {
+                mmap_lock = member;
                 // The thread group leader gives the name, if it is there; else the first thread.
                 for task in tasks {
                     let Some(mm) = task.mm else { continue };
-                    let name = format!("{member} of {}[{}]", task.comm, task.tgid);
                     if task.pid == task.tgid {
-                        mmap_locks.insert(mm.plus(offset), name);
+                        mmap_locks.insert(mm.plus(offset), task);
                     } else {
-                        mmap_locks.entry(mm.plus(offset)).or_insert(name);
+                        mmap_locks.entry(mm.plus(offset)).or_insert(task);
                     }
                 }
             }
         }
         let zone_locks = zone_locks(session).unwrap_or_default();
         let parts = Parts::find(session, tasks, mmap_locks.keys().copied());
-        Names { session, mmap_locks, zone_locks, parts }
+        Names { session, mmap_lock, mmap_locks, zone_locks, parts }
     }
 
     /// Those of the locks with names that are held or waited for.
@@ -104,7 +107,10 @@ impl<'s> Names<'s> {
         if kind == LockKind::Futex {
             return plain;
         }
-        let owned = self.mmap_locks.get(&at).or_else(|| self.zone_locks.get(&at)).cloned();
+        let of_process =
+            |task: &&Task| format!("{} of {}[{}]", self.mmap_lock, task.comm, task.tgid);
+        let owned = self.mmap_locks.get(&at).map(of_process);
+        let owned = owned.or_else(|| self.zone_locks.get(&at).cloned());
         let symbol = || self.symbol(at).map(|symbol| format!("{} {symbol}", kind.name()));
         owned
             .or_else(symbol)

@@ -235,7 +235,7 @@ fn spinner(scene: &Scene<'_>, index: usize) -> Option<Spinner> {
     let task = scene.tasks.get(index).filter(|task| task.active)?;
     let cpu = task.cpu.as_ref().ok().copied()?;
     let functions = scene.functions(index);
-    let (kind, mode, outermost) = spins_for(&functions)?;
+    let (kind, mode, outermost) = spins_for(functions)?;
     let function = (*functions.iter().find(|name| is_of(name, kind))?).to_owned();
     Some(Spinner { task: index, cpu, kind, mode, outermost, function })
 }

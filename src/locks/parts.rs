@@ -84,8 +84,8 @@ impl Parts {
         tasks: &[Task],
         mmap_locks: impl Iterator<Item = VirtAddr>,
     ) -> Parts {
-        let files =
-            open_files(session.kernel(), tasks.iter().map(|task| task.at)).unwrap_or_default();
+        let tables = tasks.iter().filter_map(|task| task.files.as_ref().ok().copied());
+        let files = open_files(session.kernel(), tables).unwrap_or_default();
         let superblocks = superblocks(session).unwrap_or_default();
         Parts::of(session.memory(), session.types(), mmap_locks, &files, &superblocks)
     }

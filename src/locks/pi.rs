@@ -111,7 +111,7 @@ pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, waits: &mut Waits) {
         }
         let names_task = memory.read_ptr(waiter.plus(layout.task)).is_ok_and(|at| at == task.at);
         let Ok(base) = memory.read_ptr(waiter.plus(layout.lock)) else { continue };
-        let Some((kind, mode)) = kind_of(&scene.functions(index)) else { continue };
+        let Some((kind, mode)) = kind_of(scene.functions(index)) else { continue };
         let Some(offset) = inside(scene.session.types(), kind) else { continue };
         let at = base.minus(offset);
         let entry = found.entry((kind, at)).or_insert_with(|| Found::new(kind, at));

@@ -1,15 +1,24 @@
-//! What the analysis looks at: all tasks with their stacks.
+//! What the analysis looks at: all tasks with their stacks, and what their code shows them to hold.
 
+use super::calls::Cache;
 use super::clock::Clock;
+use super::evidence::{self, Held};
+use super::slots::{Slot, Slots};
+use super::stack::Code;
 use crate::dump::{Fault, VirtAddr};
 use crate::kernel::{Progress, Session, State, Task};
 use crate::memory::VirtualMemory;
-use crate::unwind::{End, Trace};
+use crate::unwind::{End, FrameKind, Trace};
 use rayon::prelude::*;
 use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 
 /// No kernel stack is larger (`THREAD_SIZE` with KASAN is 32 KiB).
 const STACK_LIMIT: u64 = 64 * 1024;
+
+/// Of so many tasks the stacks are no longer in the cache of pages when it is known whether anybody
+/// asks for what their code holds: then it is followed at once.
+const MANY: usize = 8192;
 
 /// The tasks of a dump with their backtraces, by number and by address.
 pub(super) struct Scene<'s> {
@@ -19,90 +28,100 @@ pub(super) struct Scene<'s> {
     pub(super) tasks: &'s [Task],
     pub(super) traces: Vec<Trace>,
     pub(super) clock: Clock,
-    /// Of each task where its own address stands in the live part of its stack; `None` when that
-    /// cannot be read.
-    own_slots: Vec<Option<Box<[Slot]>>>,
+    /// Every lock that the live code of some task took and has not given back, once it is known.
+    held: OnceLock<Vec<Held>>,
+    /// Where tasks' own addresses stand on their stacks.
+    slots: Slots,
     by_address: HashMap<VirtAddr, usize>,
-    /// The tasks by where their stacks begin.
-    by_stack: Vec<(VirtAddr, usize)>,
-    /// The functions of all frames, by the address to look up.
-    functions: HashMap<VirtAddr, &'s str>,
+    /// Of each task what its stack has in common with others.
+    shapes: Vec<Arc<Shape<'s>>>,
 }
 
-/// A word of a stack that is the address of the task whose stack it is.
-struct Slot {
-    at: VirtAddr,
-    /// The words around it, from [`BEFORE`] on, if all of them are in the live part: many a record of
-    /// one who waits is a list's node and the task behind it, and reading it again would be dear.
-    around: Option<[u64; 4]>,
+/// What stacks in the same functions, at the same calls, have in common: many tasks sleep at one place.
+struct Shape<'s> {
+    /// The function of each frame, innermost first; "" where none is known.
+    functions: Box<[&'s str]>,
+    /// The outermost frame whose code is worth following for the locks that it holds.
+    takes: OnceLock<Option<usize>>,
 }
 
-/// Bytes of [`Slot::around`] before the slot.
-const BEFORE: u64 = 16;
+/// Shapes by whether the tasks are running and by where their frames are.
+type Shapes<'s> = Cache<(bool, Box<[(FrameKind, VirtAddr)]>), Arc<Shape<'s>>>;
+
+/// What is seen of a task in one go: its trace, its slots, its shape, and what its code holds.
+type Looked<'s> = (Trace, Option<Box<[Slot]>>, Arc<Shape<'s>>, Vec<Held>);
+
+impl<'s> Shape<'s> {
+    fn of(trace: &Trace, name: impl Fn(VirtAddr) -> &'s str) -> Shape<'s> {
+        let functions = trace.frames.iter().map(|frame| name(frame.lookup_pc())).collect();
+        Shape { functions, takes: OnceLock::new() }
+    }
+
+    /// The locks that the live code of the task number `index`, which has this shape, took and has not
+    /// given back.
+    fn held(&self, code: &Code<'s>, index: usize, task: &Task, trace: &Trace) -> Vec<Held> {
+        let takes = self.takes.get_or_init(|| evidence::outermost(code, trace, task.active));
+        takes.map_or_else(Vec::new, |takes| evidence::held(code, index, task, trace, takes))
+    }
+}
 
 impl<'s> Scene<'s> {
-    pub(super) fn new(session: &'s Session, progress: &'s Progress) -> Scene<'s> {
+    pub(super) fn new(session: &'s Session, code: &Code<'s>, progress: &'s Progress) -> Scene<'s> {
         let tasks = session.tasks().all();
         // The symbols are wanted by every trace: make them once, before many threads ask.
         let _ = session.symbols();
         progress.begin("stacks", tasks.len());
-        // What is wanted of a stack is read in one go: the stacks of many tasks fill no cache.
-        let look = |task| {
-            if !progress.step() {
-                let end = End::Cut("stopped before its turn".to_owned());
-                return (Trace { frames: Vec::new(), end }, None);
-            }
-            let mut trace = session.trace(task);
+        let shapes = Shapes::new();
+        let shape = |task: &Task, trace: &Trace| {
+            let frames = trace.frames.iter().map(|frame| (frame.kind, frame.pc)).collect();
+            shapes.get((task.active, frames), || Arc::new(Shape::of(trace, |at| code.name(at))))
+        };
+        // What is wanted of a stack is read in one go: no cache holds the stacks of many tasks.
+        let many = tasks.len() > MANY;
+        let look = |(index, task)| {
+            let mut trace = if progress.step() {
+                session.trace(task)
+            } else {
+                Trace { frames: Vec::new(), end: End::Cut("stopped before its turn".to_owned()) }
+            };
             trace.frames.shrink_to_fit();
             let slots = own_slots(session, task, &trace);
-            (trace, slots)
+            let shape = shape(task, &trace);
+            let held = if many { shape.held(code, index, task, &trace) } else { Vec::new() };
+            (trace, slots, shape, held)
         };
-        let (traces, own_slots) = tasks.par_iter().map(look).unzip();
-        Scene::of(session, progress, tasks, traces, own_slots)
+        let looked = tasks.par_iter().enumerate().map(look).collect();
+        Scene::of(session, progress, tasks, looked, many)
     }
 
+    /// Of each task what was seen of it; `followed` says whether that is all that its code holds.
     fn of(
         session: &'s Session,
         progress: &'s Progress,
         tasks: &'s [Task],
-        traces: Vec<Trace>,
-        own_slots: Vec<Option<Box<[Slot]>>>,
+        looked: Vec<Looked<'s>>,
+        followed: bool,
     ) -> Scene<'s> {
-        let by_address = tasks.iter().enumerate().map(|(index, task)| (task.at, index)).collect();
-        let mut by_stack: Vec<_> =
-            tasks.iter().enumerate().map(|(index, task)| (task.stack, index)).collect();
-        by_stack.sort_unstable();
-        let clock = Clock::new(session, tasks);
-        let functions = functions(session, &traces);
-        Scene {
-            session,
-            progress,
-            tasks,
-            traces,
-            clock,
-            own_slots,
-            by_address,
-            by_stack,
-            functions,
+        let mut traces = Vec::with_capacity(tasks.len());
+        let mut slots = Vec::with_capacity(tasks.len());
+        let mut shapes = Vec::with_capacity(tasks.len());
+        let mut held = Vec::new();
+        for (task, (trace, own_slots, shape, held_by_it)) in tasks.iter().zip(looked) {
+            traces.push(trace);
+            slots.push((task.stack, own_slots));
+            shapes.push(shape);
+            held.extend(held_by_it);
         }
+        let by_address = tasks.iter().enumerate().map(|(index, task)| (task.at, index)).collect();
+        let slots = Slots::new(slots.into_iter());
+        let held = if followed { OnceLock::from(held) } else { OnceLock::new() };
+        let clock = Clock::new(session, tasks);
+        Scene { session, progress, tasks, traces, clock, held, slots, by_address, shapes }
     }
 
     /// The kernel's memory, of which the words around [`Scene::own_slots`] are at hand.
     pub(super) fn memory(&self) -> &dyn VirtualMemory {
         self
-    }
-
-    /// The bytes of a stack at `at`, if they are at hand.
-    fn near(&self, at: VirtAddr, buf: &mut [u8]) -> Option<()> {
-        let after = self.by_stack.partition_point(|(stack, _)| *stack <= at);
-        let (_, index) = self.by_stack.get(after.checked_sub(1)?)?;
-        self.own_slots.get(*index)?.as_ref()?.iter().find_map(|slot| {
-            let skip = usize::try_from(at.offset_from(slot.at.checked_sub(BEFORE)?)?).ok()?;
-            let bytes = slot.around?.map(u64::to_le_bytes);
-            let wanted = bytes.as_flattened().get(skip..skip.checked_add(buf.len())?)?;
-            buf.copy_from_slice(wanted);
-            Some(())
-        })
     }
 
     /// The index of the task whose `task_struct` lies at `at`.
@@ -120,18 +139,29 @@ impl<'s> Scene<'s> {
         self.session.stack(task).is_some_and(|stack| stack.contains(&at))
     }
 
+    /// Every lock that the live code of some task took and has not given back.
+    pub(super) fn held(&self, code: &Code<'s>) -> &[Held] {
+        self.held.get_or_init(|| {
+            self.progress.begin("code of stacks", self.tasks.len());
+            let tasks = self.tasks.par_iter().zip(&self.traces).zip(&self.shapes).enumerate();
+            tasks
+                .filter(|_| self.progress.step())
+                .flat_map_iter(|(index, ((task, trace), shape))| {
+                    shape.held(code, index, task, trace)
+                })
+                .collect()
+        })
+    }
+
     /// The function of each frame of a task, innermost first; "" where none is known.
-    pub(super) fn functions(&self, index: usize) -> Vec<&'s str> {
-        let frames =
-            self.traces.get(index).map(|trace| trace.frames.as_slice()).unwrap_or_default();
-        let name = |at| self.functions.get(&at).copied().unwrap_or("");
-        frames.iter().map(|frame| name(frame.lookup_pc())).collect()
+    pub(super) fn functions(&self, index: usize) -> &[&'s str] {
+        self.shapes.get(index).map(|shape| &*shape.functions).unwrap_or_default()
     }
 
     /// Where a sleeping task's own address stands in the live part of its stack, so perhaps in what
     /// it queued itself with; `None` when that cannot be read or the task is not asleep.
-    pub(super) fn own_slots(&self, index: usize) -> Option<impl Iterator<Item = VirtAddr>> {
-        Some(self.own_slots.get(index)?.as_ref()?.iter().map(|slot| slot.at))
+    pub(super) fn own_slots(&self, index: usize) -> Option<impl Iterator<Item = VirtAddr> + Clone> {
+        self.slots.of(index)
     }
 
     /// The aligned words of a part of a stack, with their addresses.
@@ -161,28 +191,12 @@ fn own_slots(session: &Session, task: &Task, trace: &Trace) -> Option<Box<[Slot]
     let from = trace.frames.first()?.sp;
     let stack = session.stack(task).filter(|stack| stack.contains(&from))?;
     let words = words(session, from, stack.end).ok()?;
-    let own = words.iter().enumerate().filter(|(_, (_, word))| *word == task.at.0);
-    let slot = |(number, (at, _)): (usize, &(VirtAddr, u64))| {
-        let around = || words.get(number.checked_sub(2)?..)?.first_chunk();
-        Slot { at: *at, around: around().map(|around| around.map(|(_, word)| word)) }
-    };
-    Some(own.map(slot).collect())
-}
-
-/// The names of the functions that the frames are in: they are many, and these few.
-fn functions<'s>(session: &'s Session, traces: &[Trace]) -> HashMap<VirtAddr, &'s str> {
-    let mut functions = HashMap::new();
-    for frame in traces.iter().flat_map(|trace| &trace.frames) {
-        functions
-            .entry(frame.lookup_pc())
-            .or_insert_with_key(|at| session.symbolize(*at).map_or("", |found| found.symbol.name));
-    }
-    functions
+    Some(Slot::find(task.at, &words))
 }
 
 impl VirtualMemory for Scene<'_> {
     fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), Fault> {
-        match self.near(at, buf) {
+        match self.slots.read(at, buf) {
             Some(()) => Ok(()),
             None => self.session.memory().read(at, buf),
         }
@@ -200,10 +214,13 @@ impl<'s> Scene<'s> {
         traces: Vec<Trace>,
         made_up: &'s HashMap<VirtAddr, String>,
     ) -> Scene<'s> {
-        let both = tasks.iter().zip(&traces);
-        let own_slots = both.map(|(task, trace)| own_slots(session, task, trace)).collect();
-        let mut scene = Scene::of(session, progress, tasks, traces, own_slots);
-        scene.functions.extend(made_up.iter().map(|(at, name)| (*at, name.as_str())));
-        scene
+        let known = |at| session.symbolize(at).map_or("", |found| found.symbol.name);
+        let name = |at| made_up.get(&at).map_or_else(|| known(at), String::as_str);
+        let looked = tasks.iter().zip(traces).map(|(task, trace)| {
+            let slots = own_slots(session, task, &trace);
+            let shape = Arc::new(Shape::of(&trace, name));
+            (trace, slots, shape, Vec::new())
+        });
+        Scene::of(session, progress, tasks, looked.collect(), false)
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, waits: &mut Waits) {
     let tickets = Tickets::probe(scene.session.types());
     for (index, task) in scene.tasks.iter().enumerate().filter(|(_, task)| task.active) {
         let functions = scene.functions(index);
-        let Some((kind, mode, on_word)) = spins_for(&functions, tickets.is_some()) else {
+        let Some((kind, mode, on_word)) = spins_for(functions, tickets.is_some()) else {
             continue;
         };
         let Some(asked) = asked::argument(scene, code, index, api::is_spinning) else {

@@ -70,6 +70,11 @@ impl<'s> Code<'s> {
         self.calls.of_call(target)
     }
 
+    /// The name of the function that covers `at`; "" where none is known.
+    pub(super) fn name(&self, at: VirtAddr) -> &'s str {
+        self.session.symbolize(at).map_or("", |found| found.symbol.name)
+    }
+
     /// The function that covers `at`, decoded.
     pub(super) fn function(&self, at: VirtAddr) -> Option<Arc<Function>> {
         self.calls.function(at)
@@ -173,7 +178,7 @@ pub(super) struct Known {
 }
 
 /// A frame of a trace, or a function that is between it and its caller without a frame.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(super) struct Place {
     /// Index of the frame.
     pub(super) frame: usize,

@@ -343,7 +343,7 @@ fn bit_waiter(
     let session = scene.session;
     let flags = match entry {
         Entry::Page => Some(Flags::Page),
-        _ => Flags::of(&scene.functions(task)),
+        _ => Flags::of(scene.functions(task)),
     };
     let name = flags.and_then(|flags| flags.bit(session.types(), bit.into()));
     let is_folio = flags == Some(Flags::Page);

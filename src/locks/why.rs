@@ -63,7 +63,8 @@ impl Why {
     /// A reason that begins with these words.
     #[must_use]
     pub fn new(says: impl Into<String>) -> Why {
-        Why::default().then(says)
+        // With room for one: most have no more, and there are many.
+        Why(vec![Evidence { says: says.into(), spot: None, begins: true }])
     }
 
     /// The last words can be checked there.

@@ -95,6 +95,7 @@ mod tests {
             comm: "swapper/3".into(),
             kernel_thread: true,
             mm: None,
+            files: Ok(VirtAddr(0)),
             stack: VirtAddr(0),
             sp: Ok(VirtAddr(0)),
             vsz_kib: Ok(0),

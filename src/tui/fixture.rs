@@ -39,6 +39,7 @@ fn task(pid: u32, comm: &str, state: State, wait: u64) -> Task {
         comm: comm.into(),
         kernel_thread: comm.starts_with("kworker"),
         mm: None,
+        files: Ok(VirtAddr(0)),
         stack: VirtAddr(0xffff_c900_0000_0000 + u64::from(pid) * 0x4000),
         sp: Ok(VirtAddr(0xffff_c900_0000_3d58 + u64::from(pid) * 0x4000)),
         vsz_kib: Ok(9216),

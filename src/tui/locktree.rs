@@ -151,9 +151,9 @@ pub(crate) fn blocked(graph: &LockGraph, head: &LockNode) -> usize {
     }
 }
 
-/// The lines of a graph.
-pub(crate) fn rows(graph: &LockGraph, unfolded: &BTreeSet<VirtAddr>) -> Vec<LockRow> {
-    let mut tree = Tree::new(graph, unfolded);
+/// The lines of a graph, of which `ties` are the ties.
+pub(crate) fn rows(graph: &LockGraph, ties: &Ties, unfolded: &BTreeSet<VirtAddr>) -> Vec<LockRow> {
+    let mut tree = Tree::new(graph, ties, unfolded);
     let cycles = (0..graph.cycles.len()).map(LockNode::Cycle);
     let roots = graph.roots.iter().enumerate().map(|(number, root)| {
         // A root that itself waits for something nobody holds stands under that.
@@ -193,7 +193,7 @@ pub(crate) fn rows(graph: &LockGraph, unfolded: &BTreeSet<VirtAddr>) -> Vec<Lock
 struct Tree<'g> {
     graph: &'g LockGraph,
     unfolded: &'g BTreeSet<VirtAddr>,
-    ties: Ties,
+    ties: &'g Ties,
     /// Tasks and locks that have their line.
     tasks_done: HashSet<VirtAddr>,
     locks_done: HashSet<usize>,
@@ -201,11 +201,11 @@ struct Tree<'g> {
 }
 
 impl<'g> Tree<'g> {
-    fn new(graph: &'g LockGraph, unfolded: &'g BTreeSet<VirtAddr>) -> Tree<'g> {
+    fn new(graph: &'g LockGraph, ties: &'g Ties, unfolded: &'g BTreeSet<VirtAddr>) -> Tree<'g> {
         Tree {
             graph,
             unfolded,
-            ties: Ties::of(graph),
+            ties,
             tasks_done: HashSet::new(),
             locks_done: HashSet::new(),
             rows: Vec::new(),
@@ -282,11 +282,13 @@ impl<'g> Tree<'g> {
     /// The waiters of a lock under its line, without those in `except`.
     fn waiters(&mut self, lock: usize, trail: &[Trail], parent: usize, except: &HashSet<VirtAddr>) {
         let Some(entry) = self.graph.locks.get(lock) else { return };
-        let waiters: Vec<(usize, &Waiter)> = entry
+        let idle = |waiter: &Waiter| self.ties.held(waiter.task.at).is_empty();
+        let waiters: Vec<(usize, VirtAddr, bool)> = entry
             .waiters
             .iter()
             .enumerate()
             .filter(|(_, waiter)| !except.contains(&waiter.task.at))
+            .map(|(number, waiter)| (number, waiter.task.at, idle(waiter)))
             .collect();
         if trail.len() >= DEEPEST {
             if !waiters.is_empty() {
@@ -294,22 +296,19 @@ impl<'g> Tree<'g> {
             }
             return;
         }
-        let idle = |waiter: &Waiter| self.ties.held(waiter.task.at).is_empty();
-        let idlers = waiters.iter().filter(|(_, waiter)| idle(waiter)).count();
+        let idlers = waiters.iter().filter(|(_, _, idle)| *idle).count();
         let fold = idlers > SHOWN && !self.unfolded.contains(&entry.at);
         let keep = if fold { SHOWN - 1 } else { usize::MAX };
         let mut kept = 0;
-        let shown: Vec<(usize, VirtAddr)> = waiters
-            .iter()
-            .filter(|(_, waiter)| {
-                kept += usize::from(idle(waiter));
-                !idle(waiter) || kept <= keep
-            })
-            .map(|(number, waiter)| (*number, waiter.task.at))
-            .collect();
-        let visible: HashSet<usize> = shown.iter().map(|(number, _)| *number).collect();
-        let hidden: Vec<usize> =
-            waiters.iter().map(|(number, _)| *number).filter(|n| !visible.contains(n)).collect();
+        let (mut shown, mut hidden) = (Vec::new(), Vec::new());
+        for (number, task, idle) in waiters {
+            kept += usize::from(idle);
+            if !idle || kept <= keep {
+                shown.push((number, task));
+            } else {
+                hidden.push(number);
+            }
+        }
         for (position, &(waiter, task)) in shown.iter().enumerate() {
             let (branch, below) = branch(position + 1 == shown.len() && hidden.is_empty());
             let again = !self.tasks_done.insert(task);
@@ -372,7 +371,7 @@ mod tests {
             };
             format!("{}{text}\n", "  ".repeat(row.trail.len()))
         };
-        rows(&graph, unfolded).into_iter().map(line).collect()
+        rows(&graph, &Ties::of(&graph), unfolded).into_iter().map(line).collect()
     }
 
     #[test]
@@ -410,7 +409,7 @@ NotesHeading
     fn components_stand_in_the_order_of_the_tasks_that_they_hold_up() {
         let mut graph = fixture::locks();
         let heads = |graph: &LockGraph| {
-            let rows = rows(graph, &BTreeSet::new());
+            let rows = rows(graph, &Ties::of(graph), &BTreeSet::new());
             let components = components(graph, &rows).into_iter();
             components.map(|c| (c.blocked, rows[c.row].node.clone())).collect::<Vec<_>>()
         };
@@ -441,7 +440,7 @@ NotesHeading
             graph.locks.push(copy);
         }
         graph.cycles.clear();
-        let rows = rows(&graph, &BTreeSet::new());
+        let rows = rows(&graph, &Ties::of(&graph), &BTreeSet::new());
         assert!(rows.len() < 1000, "{}", rows.len());
     }
 }

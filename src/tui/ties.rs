@@ -5,6 +5,7 @@ use crate::locks::{Confidence, Holder, LockGraph};
 use std::collections::{HashMap, HashSet};
 
 /// Positions in the lists of a graph, by the `task_struct` of a task.
+#[derive(Default)]
 pub(crate) struct Ties {
     /// What each task waits for: lock and waiter.
     pub(crate) waits: HashMap<VirtAddr, (usize, usize)>,
@@ -16,8 +17,7 @@ pub(crate) struct Ties {
 
 impl Ties {
     pub(crate) fn of(graph: &LockGraph) -> Ties {
-        let mut ties =
-            Ties { waits: HashMap::new(), holds: HashMap::new(), may_hold: HashMap::new() };
+        let mut ties = Ties::default();
         for (lock, entry) in graph.locks.iter().enumerate() {
             for (waiter, claim) in entry.waiters.iter().enumerate() {
                 ties.waits.entry(claim.task.at).or_insert((lock, waiter));

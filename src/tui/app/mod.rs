@@ -24,6 +24,7 @@ use super::model::{
 use super::prompt::Overlay;
 use super::source::Lines;
 use super::theme::{Role, Theme};
+use super::ties::Ties;
 use super::told::ToldRow;
 use super::trace::TraceRow;
 use super::why::Why;
@@ -119,6 +120,8 @@ pub(crate) struct App {
     listed_key: Option<ListKey>,
     pub(crate) trace_rows: Vec<TraceRow>,
     pub(crate) lock_rows: Vec<LockRow>,
+    /// Of the graph, made once when it comes.
+    ties: Ties,
     lock_rows_key: Option<BTreeSet<VirtAddr>>,
     pub(crate) components: Vec<Component>,
     /// What speaks for the selected line of the lock graph, on its screen.
@@ -193,6 +196,7 @@ impl App {
             listed_key: None,
             trace_rows: Vec::new(),
             lock_rows: Vec::new(),
+            ties: Ties::default(),
             components: Vec::new(),
             evidence: Vec::new(),
             evidence_key: None,

@@ -10,6 +10,7 @@ use crate::tui::locktree;
 use crate::tui::screen::locks::lock_areas;
 use crate::tui::screen::source::functions_height;
 use crate::tui::tasklist;
+use crate::tui::ties::Ties;
 use crate::tui::trace;
 use crate::tui::verdict;
 use crate::tui::why;
@@ -73,12 +74,13 @@ impl App {
 
     fn list_locks(&mut self) {
         if self.lock_rows_key.as_ref() != Some(&self.here.unfolded) {
-            self.lock_rows = self
-                .locks
-                .ready()
-                .map(|graph| locktree::rows(graph, &self.here.unfolded))
-                .unwrap_or_default();
             let graph = self.locks.ready();
+            if self.lock_rows_key.is_none() {
+                self.ties = graph.map(Ties::of).unwrap_or_default();
+            }
+            self.lock_rows = graph
+                .map(|graph| locktree::rows(graph, &self.ties, &self.here.unfolded))
+                .unwrap_or_default();
             self.components =
                 graph.map(|graph| locktree::components(graph, &self.lock_rows)).unwrap_or_default();
             self.lock_rows_key = Some(self.here.unfolded.clone());

@@ -46,16 +46,6 @@ pub struct Given {
     pub always: bool,
 }
 
-#[cfg(test)]
-impl Taken {
-    /// What a call of a function took, on every path.
-    pub(crate) fn for_tests(call: u64, target: VirtAddr) -> Taken {
-        let (class, argument, always, by_store) = (0, None, true, false);
-        let (maybe_given, nth, pending) = (Vec::new(), 0, None);
-        Taken { call, target, class, argument, always, maybe_given, nth, pending, by_store }
-    }
-}
-
 impl Given {
     fn names(&self, other: &Given) -> bool {
         self.class == other.class && self.argument == other.argument
