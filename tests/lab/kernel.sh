@@ -32,7 +32,7 @@ if [ ! -e "$kernel/release" ]; then
 	done
 	rm -rf "$root/fetched"
 	ln -s "$(find "$kernel/packages" -type f -name 'vmlinuz*' | head -1)" "$kernel/vmlinuz"
-	ln -s "$(find "$kernel/packages" -type f -name "vmlinux-$release" | head -1)" "$kernel/vmlinux"
+	ln -s "$(find "$kernel/packages/usr/lib/debug" -type f -name 'vmlinux*' | head -1)" "$kernel/vmlinux"
 	echo "$release" > "$kernel/release"
 fi
 release=$(< "$kernel/release")
