@@ -681,11 +681,11 @@ static void sleepers(void)
 #ifndef CONFIG_PREEMPT_RT		/* 6.1 dereferences NULL when it finds that deadlock */
 	port = new_port();
 	ENTER("self", port_rename, port, 0, HELD("mutex", &port->config, "excl"), WAITS("mutex", &port->config, "excl"));
-#endif
 
-	port = new_port();
+	port = new_port();		/* the same if the waiter is given the leaver's task_struct */
 	ENTER("leaver", port_leak, port, 0, HELD("rwsem", &port->map, "exited"));
 	ENTER("leaver-waiter", port_remap, port, 0, WAITS("rwsem", &port->map, "write"));
+#endif
 
 	port = new_port();
 	ENTER("alloc-holder", port_allocate, port, 0, HELD("percpu_rwsem", &port->frozen, "read"));
