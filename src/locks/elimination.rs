@@ -48,9 +48,10 @@ pub(super) fn add(
             watchdog: panicked_over_a_hung_task(scene.functions(index)),
             count: preempt_count(scene, index),
             others: other_locks(held, index, lock.kind, lock.at),
-            took: held
-                .iter()
-                .any(|held| (held.task, held.at, held.interrupted) == (index, Some(lock.at), true)),
+            took: held.iter().any(|held| {
+                let before = held.interrupted || !waiters.contains(&task.at);
+                (held.task, held.at) == (index, Some(lock.at)) && before
+            }),
         };
         left.push((task, cpu, seen));
     }
@@ -65,13 +66,10 @@ pub(super) fn add(
         }));
     }
     let mode = mode(lock.kind, lock.readers);
-    let told = |seen: &Seen| counts || seen.took;
-    let confidence = match left.as_slice() {
-        [(_, _, seen)] if told(seen) => Confidence::Likely,
-        _ => Confidence::Possible,
-    };
+    let all: Vec<Seen> = left.iter().map(|(_, _, seen)| *seen).collect();
+    let alone = left.len() == 1;
     let struck = struck_out(&struck);
-    for (task, cpu, seen) in left {
+    for (which, (task, cpu, seen)) in left.into_iter().enumerate() {
         let why = match (seen.spare(), preempt_count_at(scene, task)) {
             (Some(spare), Some(at)) if counts => {
                 let count = format!(
@@ -96,16 +94,37 @@ pub(super) fn add(
                 .at(Spot::Register { task: task.at, number, name: register.name() }),
             None => why,
         };
+        let confidence = confidence(&all, which, counts);
         lock.holders.retain(|holder| holder.task.at != task.at);
         lock.holders.push(Holder {
             task: super::analysis::task_ref(task),
             mode,
             confidence,
             // Of several candidates the others are struck out by what is said of the lock.
-            why: if confidence == Confidence::Likely { why.then(struck.clone()) } else { why },
+            why: if alone && confidence == Confidence::Likely {
+                why.then(struck.clone())
+            } else {
+                why
+            },
         });
     }
     Some(Cpus { struck, counts })
+}
+
+/// How sure it is that one of those who are left is the holder. Two traces of different kinds tell
+/// it: nobody else is left, its code may have taken this very lock, preemption is disabled once more
+/// than anything explains.
+fn confidence(left: &[Seen], which: usize, counts: bool) -> Confidence {
+    let counted = |seen: &Seen| counts && seen.spare().is_some_and(|spare| spare > 0);
+    let shown = |seen: &Seen| seen.took && counted(seen);
+    let likely = match left {
+        [only] => counts || only.took,
+        _ => {
+            left.get(which).is_some_and(shown)
+                && left.iter().filter(|seen| shown(seen)).count() == 1
+        }
+    };
+    if likely { Confidence::Likely } else { Confidence::Possible }
 }
 
 /// What is seen of the current task of a CPU.
@@ -126,7 +145,7 @@ struct Seen {
     count: Option<u32>,
     /// How many other spinlocks its code shows it to hold.
     others: u32,
-    /// Whether the code that was interrupted may have taken the lock in question.
+    /// Whether its code may have taken the lock in question, before it was interrupted if it waits.
     took: bool,
 }
 
@@ -371,6 +390,24 @@ mod tests {
         assert_eq!(Seen { took: true, ..WAITS }.strikes(true), spins);
         let another = Seen { count: Some(2), others: 1, ..WAITS }.strikes(true);
         assert_eq!(another.unwrap(), "spins for it and holds another, which its code shows");
+    }
+
+    #[test]
+    fn of_several_that_are_left_the_one_whose_code_may_have_taken_the_lock_is_likely() {
+        use Confidence::{Likely, Possible};
+        let of = |left: &[Seen], counts| -> Vec<_> {
+            (0..left.len()).map(|which| confidence(left, which, counts)).collect()
+        };
+        let took = |count| Seen { took: true, ..runs(count) };
+        assert_eq!(of(&[runs(1)], true), [Likely]);
+        assert_eq!(of(&[runs(1)], false), [Possible]);
+        assert_eq!(of(&[took(0)], false), [Likely]);
+        assert_eq!(of(&[runs(1), runs(1)], true), [Possible, Possible]);
+        assert_eq!(of(&[runs(1), took(1)], true), [Possible, Likely]);
+        // Its count does not bear it out, or another's code may have taken it too.
+        assert_eq!(of(&[runs(1), Seen { count: None, ..took(1) }], true), [Possible, Possible]);
+        assert_eq!(of(&[runs(1), took(1)], false), [Possible, Possible]);
+        assert_eq!(of(&[took(1), took(1)], true), [Possible, Possible]);
     }
 
     #[test]
