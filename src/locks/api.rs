@@ -230,10 +230,14 @@ fn never_returns(function: &str) -> bool {
         .contains(&base_name(function))
 }
 
-/// Whether a function takes its runqueue's lock in one task and gives it back in the next, on the
-/// other side of the switch.
-pub(super) fn passes_lock_on(function: &str) -> bool {
-    matches!(base_name(function), "__schedule" | "schedule_tail" | "finish_task_switch")
+/// Whether a function switches tasks: it takes its runqueue's lock in one task and gives it back in
+/// the next, on the other side of the switch, and what it does before that for the sake of those who
+/// watch sleepers (`sched_submit_work`) it has done.
+pub(super) fn is_switching(function: &str) -> bool {
+    matches!(
+        base_name(function),
+        "__schedule" | "schedule" | "schedule_tail" | "finish_task_switch"
+    )
 }
 
 /// Whether a function is part of the locks themselves: what it does with the locks inside them is

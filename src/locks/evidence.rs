@@ -171,10 +171,10 @@ fn kept(
     Some(doubtful)
 }
 
-/// Whether the locks that a function took are still those of its task: one that was switched off has
-/// passed its runqueue's lock on to the next one.
+/// Whether the locks that a function took are still those of its task: one that was switched off
+/// keeps none of those with which it was.
 fn may_hold(code: &Code<'_>, at: VirtAddr, active: bool) -> bool {
-    active || !api::passes_lock_on(code.name(at))
+    active || !api::is_switching(code.name(at))
 }
 
 /// What the code of a frame gave back that it had not taken, up to the call that it is in.
@@ -371,5 +371,6 @@ mod tests {
     fn a_task_that_was_switched_off_has_passed_its_runqueues_lock_on() {
         assert_eq!(held_in("__schedule", "_raw_spin_lock", true, false), []);
         assert_eq!(held_in("__schedule", "_raw_spin_lock", true, true), [(LOCK, true)]);
+        assert_eq!(held_in("schedule", "_raw_spin_lock", true, false), []);
     }
 }
