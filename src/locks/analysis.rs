@@ -311,9 +311,9 @@ fn add_holders(lock: &mut Lock, shown: Vec<Shown>) {
     let recorded: HashSet<_> = lock.holders.iter().map(|holder| holder.task.at).collect();
     let waiting: HashSet<_> = lock.waiters.iter().map(|waiter| waiter.task.at).collect();
     for Shown { task, mode, sure, interrupted, why } in shown {
+        let both = recorded.contains(&task.at);
         // Having asked for a lock on some path is what everybody who waits for it has done, unless it
         // is an interrupt that waits.
-        let both = recorded.contains(&task.at);
         if !sure && !both && !interrupted && waiting.contains(&task.at) {
             continue;
         }

@@ -5,7 +5,8 @@
 //! preemptions is used up by being idle, by the lock that it spins for itself and by other locks that
 //! its code shows it to hold (those of an interrupt's handler, say), holds none.
 //! Whether this kernel counts preemptions at all is seen from those who spin: each of them must
-//! have counted at least its own lock. One CPU left: likely the holder. Several: each possible.
+//! have counted at least its own lock. One CPU left: likely the holder. Several: each possible, but
+//! likely the one whose code may have taken this very lock, if its count bears that out.
 //! Not so on PREEMPT_RT, where `spinlock_t` sleeps and records its owner.
 
 use super::evidence::Held;
