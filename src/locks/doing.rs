@@ -6,7 +6,7 @@ use super::scene::Scene;
 use super::{Lock, api, asleep, chain};
 use crate::dump::VirtAddr;
 use crate::kernel::{State, Task};
-use crate::unwind::{Frame, FrameKind};
+use crate::unwind::FrameKind;
 
 /// Functions that every sleep passes through; what called them tells more.
 const SCHEDULER: [&str; 14] = [
@@ -116,16 +116,17 @@ pub(super) fn interrupted_at(scene: &Scene<'_>, index: usize) -> usize {
         .unwrap_or(0)
 }
 
-/// Whether a running task was interrupted, so that what its CPU does is not its own doing.
+/// Whether it is an interrupt that spins on a task's CPU, and the task itself was interrupted. An
+/// interrupt that came while the task itself spun does not count, unless it spins too.
 pub(super) fn is_interrupted(scene: &Scene<'_>, index: usize) -> bool {
     let frames = scene.traces.get(index).map(|trace| trace.frames.as_slice()).unwrap_or_default();
-    let spins = |frame: &&Frame| {
-        let name = scene.session.symbolize(frame.lookup_pc());
-        name.is_some_and(|found| api::is_spinning(api::base_name(found.symbol.name)))
-    };
-    // An interrupt that came while the task itself spun does not count.
-    let Some(outermost) = frames.iter().rposition(|frame| spins(&frame)) else { return false };
-    frames.iter().skip(outermost + 1).any(|frame| matches!(frame.kind, FrameKind::Irq))
+    let functions = scene.functions(index);
+    let innermost = functions.iter().position(|name| api::is_spinning(api::base_name(name)));
+    let Some(innermost) = innermost else { return false };
+    frames
+        .iter()
+        .skip(innermost + 1)
+        .any(|frame| matches!(frame.kind, FrameKind::Irq | FrameKind::Nmi))
 }
 
 /// In which functions a task waits for a condition: those that called the kernel's own to wait.
@@ -245,6 +246,9 @@ mod tests {
             "<IRQ> native_queued_spin_lock_slowpath",
             "vfs_read"
         ]));
+        let during = format!("<IRQ> {}", spins[0]);
+        assert!(!interrupted(&["tick_sched_timer", &during, spins[1], "vfs_read"]));
+        assert!(interrupted(&[spins[0], spins[1], "tick_sched_timer", &during, spins[1]]));
         assert!(!interrupted(&["tick_sched_timer", "<IRQ> vfs_read"]));
         assert!(!interrupted(&[spins[0], spins[1], "page_fault", "<EXC> vfs_read"]));
     }

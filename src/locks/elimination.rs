@@ -43,7 +43,7 @@ pub(super) fn add(
         let seen = Seen {
             waits: waiters.contains(&task.at),
             spins: spinning.contains(&task.at),
-            interrupted: interrupted(scene, task.at),
+            interrupted: doing::is_interrupted(scene, index),
             idle: task.pid == 0,
             user: scene.traces.get(index).is_some_and(|trace| in_user_mode(scene, trace)),
             watchdog: panicked_over_a_hung_task(scene.functions(index)),
@@ -86,7 +86,9 @@ pub(super) fn add(
             Some(known) if seen.took => std::mem::take(&mut known.why).join(why),
             _ => why,
         };
-        let why = match in_register(scene, task.at, lock.at) {
+        // Whoever waits has the address for that.
+        let register = in_register(scene, task.at, lock.at);
+        let why = match register.filter(|_| !seen.waits || seen.interrupted) {
             Some((register, number)) => why
                 .then(format!(
                     "{} of its frame #{number} holds the lock's address",
@@ -135,7 +137,7 @@ struct Seen {
     waits: bool,
     /// Whether it spins, for whatever lock.
     spins: bool,
-    /// Whether it was interrupted, so that what spins may be its interrupt.
+    /// Whether it is an interrupt that spins, and not what that interrupted.
     interrupted: bool,
     idle: bool,
     /// Whether it is in user mode.
@@ -276,15 +278,6 @@ fn in_user_mode(scene: &Scene<'_>, trace: &Trace) -> bool {
         }
         [] => false,
     }
-}
-
-/// Whether a running task was interrupted, so that what spins may be its interrupt.
-fn interrupted(scene: &Scene<'_>, at: VirtAddr) -> bool {
-    let trace = scene.index_of(at).and_then(|index| scene.traces.get(index));
-    trace.is_some_and(|trace| {
-        let kinds = trace.frames.iter().skip(1).map(|frame| frame.kind);
-        kinds.into_iter().any(|kind| matches!(kind, FrameKind::Irq | FrameKind::Nmi))
-    })
 }
 
 /// The preemption count of a running task's CPU: per-CPU since 3.13 (in `pcpu_hot` from 6.2 to
@@ -518,6 +511,11 @@ mod tests {
         let in_interrupt = [SPINS[0], SPINS[1], "tick_sched_timer", "<IRQ> vfs_read"];
         let (stage, mut lock) = machine([1, 1, 2], &in_interrupt);
         assert_eq!(left(&stage, &mut lock).0.len(), 2);
+        // The timer that came while it spun itself does not.
+        let slow_path = format!("<IRQ> {}", SPINS[0]);
+        let (stage, mut lock) =
+            machine([1, 1, 2], &["ktime_get", &slow_path, SPINS[1], "vfs_read"]);
+        assert_eq!(left(&stage, &mut lock).0, [("mm-spinner".to_owned(), Confidence::Likely)]);
     }
 
     #[test]
