@@ -237,6 +237,12 @@ int of_module_function(struct of_module *of) { asm volatile(\".skip 0x4000, 0x90
         )
     );
     assert_eq!(id.len(), 40, "{why}");
+    // It is said even where the module was not asked for.
+    let told = exec(&["-s", &wrong], &["sym schedule"]);
+    assert_eq!(text(&told.stderr), format!("hangscope: {why}\n"));
+    let other = scratch.module("not-there.ko", source, "12345678");
+    let told = exec(&["-s", &other], &["sym schedule"]);
+    assert_eq!(text(&told.stderr), format!("hangscope: {other}: no module not_there is loaded\n"));
 
     let good = scratch.module("holdup.ko", source, id);
     let used = |file: &str| {

@@ -28,7 +28,7 @@ pub use dwarf::{
 pub use elf::{ElfError, ElfFile, Section, build_id};
 pub use find::{Found, Identity, NotFound, Places, Refused};
 pub use kallsyms::{KallsymsAddresses, KallsymsError};
-pub use module_files::{ModuleFiles, ModuleIdentity};
+pub use module_files::{ModuleFiles, ModuleIdentity, module_of_file};
 pub use source::{SourceFile, SourceTree, SourceTrees};
 pub use supplement::MissingSupplement;
 pub use symbols::{Symbol, SymbolRef, SymbolTable, Symbols};

@@ -79,13 +79,17 @@ impl ModuleFiles {
     }
 
     fn add(&mut self, path: PathBuf) {
-        let name = path.file_name().map(|name| name.to_string_lossy());
-        let name =
-            name.as_deref().and_then(|name| Some(name.rsplit_once(".ko")?.0.replace('-', "_")));
-        if let Some(name) = name {
+        if let Some(name) = module_of_file(&path) {
             self.0.entry(name).or_default().push(path);
         }
     }
+}
+
+/// The module that a file is of, by its name, with `_` for every `-`.
+#[must_use]
+pub fn module_of_file(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_string_lossy();
+    Some(name.rsplit_once(".ko")?.0.replace('-', "_"))
 }
 
 impl Places {

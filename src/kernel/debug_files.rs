@@ -11,7 +11,7 @@ use super::module_sections::{SectionFields, loaded_build_id};
 use super::{Kernel, Known, Options, Unknown};
 use crate::debuginfo::{
     Advice, Btf, Dwarf, DwarfError, ElfFile, Found, Identity, ModuleFiles, ModuleIdentity, Places,
-    Refused, Symbols, Tag, TypeDef, TypeId, TypeSource, Types,
+    Refused, Symbols, Tag, TypeDef, TypeId, TypeSource, Types, module_of_file,
 };
 use crate::dump::{VirtAddr, VmcoreInfo, scrub};
 use crate::memory::VirtualMemory;
@@ -188,6 +188,24 @@ impl DebugFiles {
             add(module.file.get(), &module.dwarf);
         }
         notes
+    }
+
+    /// Why files that the user named for modules are not used, each a sentence.
+    pub(super) fn refused_modules(self: &Arc<DebugFiles>) -> Vec<String> {
+        let modules = self.modules.get().map(Vec::as_slice).unwrap_or_default();
+        let why = |named: &PathBuf| {
+            let name = module_of_file(named)?;
+            let number = modules.iter().position(|module| module.name.replace('-', "_") == name);
+            match number {
+                Some(number) => self.module_file(number).err().map(|why| why.to_string()),
+                None => {
+                    let [named, name] = [named.as_os_str(), name.as_ref()]
+                        .map(|text: &std::ffi::OsStr| scrub(text.as_encoded_bytes()));
+                    Some(format!("{named}: no module {name} is loaded"))
+                }
+            }
+        };
+        self.module_files.iter().filter_map(why).collect()
     }
 
     /// Says which modules are loaded. `first` is the number of the first one's source of types, the

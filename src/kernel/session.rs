@@ -283,8 +283,10 @@ impl Session {
     #[must_use]
     pub fn file_notes(&self) -> Vec<String> {
         // One that was named and does not fit is told even where it was not needed.
-        let refused = self.options.vmlinux.as_ref().and_then(|_| self.vmlinux().err());
-        refused.map(|why| why.to_string()).into_iter().chain(self.files.notes()).collect()
+        let vmlinux = self.options.vmlinux.as_ref().and_then(|_| self.vmlinux().err());
+        let refused = vmlinux.map(|why| why.to_string()).into_iter();
+        self.sources(); // which modules the named files may be of
+        refused.chain(self.files.refused_modules()).chain(self.files.notes()).collect()
     }
 
     /// What could not be found or read so far, each a sentence, once.
