@@ -70,7 +70,8 @@ impl States {
 /// How tasks are sorted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Order {
-    /// Blocked tasks first, the longest wait first; then what runs; then the rest by number.
+    /// Blocked tasks first, the longest wait first, and those that spin; then what else runs; then
+    /// the rest by number.
     Hang,
     /// By the column of that id.
     Column {

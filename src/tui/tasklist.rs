@@ -2,7 +2,7 @@
 
 use super::model::{Order, States};
 use crate::kernel::State;
-use crate::present::{TASK_COLUMNS, TaskRow, task_column};
+use crate::present::{BlockedOn, TASK_COLUMNS, TaskRow, task_column};
 use fuzzy_matcher::FuzzyMatcher;
 use fuzzy_matcher::skim::SkimMatcherV2;
 use rayon::prelude::*;
@@ -62,15 +62,19 @@ fn compare(a: &TaskRow, b: &TaskRow, order: Order) -> Ordering {
     }
 }
 
-/// Blocked tasks first, the longest wait first; then what runs; idle tasks after everything.
+/// Blocked tasks first, the longest wait first, and those that spin; then what else runs; idle tasks
+/// after everything.
 fn hang(row: &TaskRow) -> (u8, Reverse<Duration>) {
     let waited = row.task.since_ran.as_ref().copied().unwrap_or_default();
     match row.task.state {
-        _ if row.task.pid == 0 => (4, Reverse(Duration::ZERO)),
+        _ if row.task.pid == 0 => (5, Reverse(Duration::ZERO)),
         Ok(State::Uninterruptible) => (0, Reverse(waited)),
-        Ok(State::Running) => (1, Reverse(Duration::ZERO)),
-        Ok(State::Interruptible | State::Idle) => (3, Reverse(Duration::ZERO)),
-        _ => (2, Reverse(Duration::ZERO)),
+        Ok(State::Running) if matches!(row.blocked_on, BlockedOn::This(_)) => {
+            (1, Reverse(Duration::ZERO))
+        }
+        Ok(State::Running) => (2, Reverse(Duration::ZERO)),
+        Ok(State::Interruptible | State::Idle) => (4, Reverse(Duration::ZERO)),
+        _ => (3, Reverse(Duration::ZERO)),
     }
 }
 
@@ -106,6 +110,20 @@ mod tests {
         let pids = pids(States::default(), "", Order::Hang);
         assert_eq!(pids[..3], [111, 112, 113]);
         assert_eq!(pids[pids.len() - 4..], [142, 1, 9, 160]);
+    }
+
+    #[test]
+    fn a_task_that_spins_is_listed_before_what_else_runs() {
+        let mut rows = TaskRow::join(&fixture::tasks(), Some(&fixture::locks()));
+        let runs = |row: &&mut TaskRow| row.task.state == Ok(State::Running) && row.task.pid != 0;
+        let spinner = rows.iter_mut().find(runs).unwrap();
+        spinner.blocked_on = BlockedOn::This("spinlock".into());
+        let mut other = spinner.clone();
+        (other.task.pid, other.blocked_on) = (1, BlockedOn::Nothing);
+        let spinner = spinner.task.pid;
+        let rows = [other, rows.into_iter().find(|row| row.task.pid == spinner).unwrap()];
+        let listed = list(&rows, States::default(), "", Order::Hang);
+        assert_eq!(listed, [1, 0]);
     }
 
     #[test]
