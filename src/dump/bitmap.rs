@@ -68,7 +68,7 @@ impl Bitmap {
     /// The bytes that the file has.
     pub(super) fn bytes(&self) -> Cow<'_, [u8]> {
         match &self.place {
-            Place::File { offset, len } => self.image.get(*offset, *len).unwrap_or_default(),
+            Place::File { offset, len } => self.image.look(*offset, *len).unwrap_or_default(),
             Place::Copied(bytes) => Cow::Borrowed(bytes),
         }
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// After so many bytes read the memory that holds them is given back: all of a large dump's tasks
 /// and stacks need not be there at once.
-const RESIDENT: u64 = 192 << 20;
+const RESIDENT: u64 = 64 << 20;
 
 /// A dump file's contents, seen unflattened.
 pub(super) struct Image {
@@ -53,6 +53,12 @@ impl Image {
             self.read.store(0, Ordering::Relaxed);
             self.bytes.give_back();
         }
+        self.look(offset, len)
+    }
+
+    /// As [`Image::get`], of something that is looked at again and again and of which little is read
+    /// each time.
+    pub(super) fn look(&self, offset: u64, len: u64) -> Option<Cow<'_, [u8]>> {
         let Some(pieces) = &self.pieces else {
             return plain(&self.bytes, offset, len).map(Cow::Borrowed);
         };
@@ -96,4 +102,19 @@ fn plain(bytes: &[u8], offset: u64, len: u64) -> Option<&[u8]> {
     let start = usize::try_from(offset).ok()?;
     let end = start.checked_add(usize::try_from(len).ok()?)?;
     bytes.get(start..end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_read_once_counts_as_read() {
+        let image = Image::new(Bytes::Owned(vec![7; 100]));
+        let before = image.read.load(Ordering::Relaxed);
+        assert_eq!(image.look(10, 50).as_deref(), Some(&[7; 50][..]));
+        assert_eq!(image.read.load(Ordering::Relaxed), before);
+        assert_eq!(image.get(10, 50).as_deref(), Some(&[7; 50][..]));
+        assert_eq!(image.read.load(Ordering::Relaxed), before + 50);
+    }
 }

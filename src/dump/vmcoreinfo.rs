@@ -3,7 +3,7 @@
 
 use super::addr::VirtAddr;
 use super::text::scrub;
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 /// More than any kernel writes; it fills one page there.
 const MAX_BYTES: usize = 1 << 20;
@@ -22,7 +22,7 @@ impl VmcoreInfo {
         let raw = raw.get(..raw.len().min(MAX_BYTES)).unwrap_or_default();
         let end = raw.iter().position(|&byte| byte == 0).unwrap_or(raw.len());
         let raw = raw.get(..end).unwrap_or_default();
-        let mut lines = HashMap::new();
+        let mut lines = HashMap::default();
         for line in raw.split(|&byte| byte == b'\n') {
             if let Some(equals) = line.iter().position(|&byte| byte == b'=') {
                 let (name, value) = line.split_at(equals);
