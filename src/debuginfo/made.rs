@@ -4,7 +4,7 @@
 //! like any other. There is room for a bounded number: an expression makes a few.
 
 use super::types::{TypeDef, TypeId};
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// How many are made at most.

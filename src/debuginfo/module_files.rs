@@ -8,7 +8,7 @@
 use super::elf::ElfFile;
 use super::find::{Found, Identity, Places, Refused, by_build_id, is_plain};
 use crate::dump::VirtAddr;
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::path::{Path, PathBuf};
 
 /// Files below one directory of modules: a kernel has some 5,000.
@@ -35,7 +35,7 @@ impl ModuleFiles {
     /// Reads the directories; `named` are files that the user named.
     #[must_use]
     pub fn list(places: &Places, of: &Identity, named: &[PathBuf]) -> ModuleFiles {
-        let mut files = ModuleFiles(HashMap::new());
+        let mut files = ModuleFiles(HashMap::default());
         named.iter().for_each(|path| files.add(path.clone()));
         let release = of.release.as_deref().filter(|release| is_plain(release));
         let below = |root: &Path| {

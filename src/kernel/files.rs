@@ -6,8 +6,8 @@
 use super::fields::Field;
 use super::{Kernel, Known};
 use crate::dump::VirtAddr;
+use foldhash::HashSet;
 use rayon::prelude::*;
-use std::collections::HashSet;
 
 /// `sysctl_nr_open` may be raised, but a table beyond this is damage.
 const MAX_DESCRIPTORS: u64 = 1 << 20;

@@ -80,7 +80,7 @@ pub(super) struct TaskRead {
     pub(super) task: Task,
     pub(super) parent: Known<VirtAddr>,
     /// Its neighbours on the list of all processes and on that of its process's threads.
-    pub(super) linked: Vec<VirtAddr>,
+    pub(super) linked: [Option<VirtAddr>; 4],
     /// Its parent and the leader of its process: a way round a damaged list.
     pub(super) kin: [Option<VirtAddr>; 2],
     /// What its own page counters hold, where it has them.
@@ -263,16 +263,16 @@ impl TaskFields {
         }
     }
 
-    fn linked(&self, task: &Task, bytes: &StructBytes) -> Vec<VirtAddr> {
-        let mut linked = Vec::new();
-        let mut both = |node: Field, head: Option<VirtAddr>| {
-            for at in [node.offset, node.offset + PREV] {
+    fn linked(&self, task: &Task, bytes: &StructBytes) -> [Option<VirtAddr>; 4] {
+        let both = |node: Field, head: Option<VirtAddr>| {
+            [node.offset, node.offset + PREV].map(|at| {
                 let neighbour = bytes.ptr(Field::at(at, 8));
-                if Some(neighbour) != head && !neighbour.is_null() {
-                    linked.push(neighbour.minus(node.offset));
-                }
-            }
+                let is_task = Some(neighbour) != head && !neighbour.is_null();
+                is_task.then(|| neighbour.minus(node.offset))
+            })
         };
+        let mut processes = [None; 2];
+        let mut threads = [None; 2];
         // Only the leader of a process is on the list of processes; what others have there is
         // copied from whoever created them.
         let leads = match &self.leader {
@@ -280,18 +280,19 @@ impl TaskFields {
             Err(_) => task.pid == task.tgid,
         };
         if leads {
-            both(self.tasks, None);
+            processes = both(self.tasks, None);
         }
-        if let Ok(threads) = &self.threads
+        if let Ok(fields) = &self.threads
             && task.pid != 0
         {
-            let head = threads.head.map(|(signal, offset)| bytes.ptr(signal).plus(offset));
+            let head = fields.head.map(|(signal, offset)| bytes.ptr(signal).plus(offset));
             // Without its signal_struct a dead task is on no list of threads any more.
-            if threads.head.is_none_or(|(signal, _)| !bytes.ptr(signal).is_null()) {
-                both(threads.node, head);
+            if fields.head.is_none_or(|(signal, _)| !bytes.ptr(signal).is_null()) {
+                threads = both(fields.node, head);
             }
         }
-        linked
+        let ([next, previous], [next_thread, previous_thread]) = (processes, threads);
+        [next, previous, next_thread, previous_thread]
     }
 
     fn rss_pages(&self, bytes: &StructBytes) -> i64 {

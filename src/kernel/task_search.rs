@@ -11,8 +11,9 @@ use super::image::Kernel;
 use super::task_fields::{TaskFields, TaskRead};
 use super::{Known, Unknown, pids};
 use crate::dump::VirtAddr;
+use foldhash::{HashMap, HashSet};
 use rayon::prelude::*;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
 /// So few reads are not worth spreading over threads.
 const FEW: usize = 64;
@@ -51,8 +52,8 @@ impl<'a, 's> Search<'a, 's> {
         Search {
             kernel,
             fields,
-            found: HashMap::new(),
-            unreadable: HashSet::new(),
+            found: HashMap::default(),
+            unreadable: HashSet::default(),
             refused: BTreeMap::new(),
             notes: Vec::new(),
         }
@@ -67,16 +68,17 @@ impl<'a, 's> Search<'a, 's> {
         let (kernel, fields) = (self.kernel, self.fields);
         let pids = pids::read(kernel, |at| fields.read(kernel, at).map(Box::new));
         let has_pids = pids.is_ok();
-        let mut numbered = HashSet::new();
+        let mut numbered = HashSet::default();
         if let Ok(mut pids) = pids {
-            pids.tasks.sort_by_key(|(at, _)| *at);
+            pids.tasks.par_sort_by_key(|(at, _)| *at);
             numbered.extend(pids.tasks.iter().map(|(at, _)| *at));
             self.keep(pids.tasks, "the PID IDR");
             if let Some(cut) = &pids.cut {
                 self.notes.push(format!("the PID IDR is damaged: {cut}"));
             }
         }
-        let mut listed = HashSet::new();
+        let mut listed = HashSet::default();
+        listed.reserve(numbered.len());
         let mut next: Vec<VirtAddr> = numbered.iter().copied().collect();
         match init {
             Ok(init) => next.push(init),
@@ -86,17 +88,18 @@ impl<'a, 's> Search<'a, 's> {
         while !next.is_empty() && self.found.len() < pids::MAX_TASKS {
             let new = self.read(next.drain(..), from);
             from = "the list of tasks";
+            let is_new =
+                |at: &VirtAddr| !self.found.contains_key(at) && !self.unreadable.contains(at);
             for task in &new {
                 // The idle tasks of other CPUs are copies; only that of the first is on the list.
                 if let Some(read) = self.found.get(task)
                     && (read.task.pid != 0 || self.kernel.symbol("init_task") == Ok(*task))
                 {
-                    listed.extend(read.linked.iter().copied());
-                    next.extend(&read.linked);
-                    next.extend(read.kin.iter().flatten());
+                    let linked = read.linked.iter().flatten().copied();
+                    next.extend(linked.filter(|at| listed.insert(*at) && is_new(at)));
+                    next.extend(read.kin.iter().flatten().copied().filter(is_new));
                 }
             }
-            next.retain(|at| !self.found.contains_key(at) && !self.unreadable.contains(at));
         }
         if has_pids {
             self.compare(&numbered, &listed);
@@ -143,11 +146,11 @@ impl<'a, 's> Search<'a, 's> {
     }
 
     fn compare(&mut self, numbered: &HashSet<VirtAddr>, listed: &HashSet<VirtAddr>) {
-        let mut odd = |what: &str, is_odd: &dyn Fn(&VirtAddr) -> bool| {
+        let mut odd = |what: &str, known: &HashSet<VirtAddr>| {
             let mut labels: Vec<(u32, String)> = self
                 .found
                 .iter()
-                .filter(|(at, read)| read.task.pid != 0 && is_odd(at))
+                .filter(|(at, read)| !known.contains(at) && read.task.pid != 0)
                 .map(|(_, read)| (read.task.pid, read.task.label()))
                 .collect();
             labels.sort_unstable();
@@ -159,7 +162,7 @@ impl<'a, 's> Search<'a, 's> {
                 self.notes.push(format!("{first}{others}: {what}"));
             }
         };
-        odd("on the list of tasks, but not in the PID IDR", &|at| !numbered.contains(at));
-        odd("in the PID IDR, but not on the list of tasks", &|at| !listed.contains(at));
+        odd("on the list of tasks, but not in the PID IDR", numbered);
+        odd("in the PID IDR, but not on the list of tasks", listed);
     }
 }

@@ -9,8 +9,8 @@ use super::memory_use::{MemoryFields, MemoryUse};
 use super::task_fields::{TaskFields, TaskRead, tgid_at};
 use super::{Known, State, Task, Unknown, task_search};
 use crate::dump::VirtAddr;
+use foldhash::HashMap;
 use rayon::prelude::*;
-use std::collections::HashMap;
 use std::time::Duration;
 
 /// Every task, in crash's order: by pid, the idle tasks first and by CPU.
@@ -93,7 +93,7 @@ impl Tasks {
     /// How many tasks are in each state, the rarest letters last.
     #[must_use]
     pub fn counts(&self) -> Vec<(State, usize)> {
-        let mut counts: HashMap<State, usize> = HashMap::new();
+        let mut counts: HashMap<State, usize> = HashMap::default();
         for state in self.tasks.iter().flat_map(|task| task.state.as_ref().ok()) {
             *counts.entry(*state).or_default() += 1;
         }
@@ -121,15 +121,18 @@ fn finish(
 ) -> Vec<Task> {
     let memory_fields = MemoryFields::probe(kernel);
     let uses = memory_uses(kernel, cpus, &memory_fields, &found);
-    let mut own_pages: HashMap<u32, i64> = HashMap::new();
+    let mut own_pages: HashMap<u32, i64> = HashMap::default();
     for read in found.values() {
         *own_pages.entry(read.task.tgid).or_default() += read.rss_pages;
     }
     let now = cpus.clock();
     let tgids: HashMap<VirtAddr, u32> =
         found.iter().map(|(at, read)| (*at, read.task.tgid)).collect();
+    // In their order, save for the idle tasks: then no task, which is large, moves again.
+    let mut found: Vec<Box<TaskRead>> = found.into_values().collect();
+    found.sort_by_cached_key(|read| (read.task.pid, read.task.at));
     found
-        .into_values()
+        .into_par_iter()
         .map(|read| {
             let TaskRead { mut task, parent, .. } = *read;
             task.ppid = parent.and_then(|parent| match tgids.get(&parent) {

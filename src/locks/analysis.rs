@@ -16,8 +16,9 @@ use super::{
 };
 use crate::dump::VirtAddr;
 use crate::kernel::{Progress, Session, Task};
+use foldhash::{HashMap, HashSet};
 use rayon::prelude::*;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
 /// So many tasks are named in a note.
 const NAMED: usize = 3;
@@ -260,7 +261,7 @@ fn add_evidence<'s>(
     locks: &mut [Lock],
 ) -> HashMap<VirtAddr, Cpus> {
     if !locks.iter().any(wants_evidence) {
-        return HashMap::new();
+        return HashMap::default();
     }
     let mut by_lock: HashMap<_, Vec<&Held>> = locks
         .iter()

@@ -13,7 +13,7 @@ use crate::kernel::Session;
 use crate::memory::VirtualMemory;
 use crate::unwind::Register;
 use crate::unwind::flow::{Base, Effect, Effects, FUNCTION_LIMIT, Function, Value, Writes};
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How many calls deep a function may take a lock for its caller.
@@ -32,7 +32,7 @@ pub(super) struct Cache<K, V>(Mutex<HashMap<K, V>>);
 
 impl<K: std::hash::Hash + Eq, V: Clone> Cache<K, V> {
     pub(super) fn new() -> Self {
-        Cache(Mutex::new(HashMap::new()))
+        Cache(Mutex::new(HashMap::default()))
     }
 
     /// The value of `key`; `make` may run more than once when threads meet.

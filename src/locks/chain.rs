@@ -4,7 +4,7 @@
 use super::complaints::Complaints;
 use super::{Confidence, Lock, LockGraph, LockKind, Mode, StateValue, Waiter};
 use crate::dump::VirtAddr;
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 /// Longer chains than this are no sentence any more.
 const MAX_STEPS: usize = 6;

@@ -16,7 +16,8 @@ use super::{Confidence, Holder, Lock, LockKind, Mode, Spot, Why, api, doing};
 use crate::dump::VirtAddr;
 use crate::kernel::Task;
 use crate::unwind::{FrameKind, Register, Trace};
-use std::collections::{BTreeMap, HashSet};
+use foldhash::HashSet;
+use std::collections::BTreeMap;
 
 /// `PREEMPT_MASK`: how many times preemption is disabled; above it are interrupts.
 const PREEMPT_MASK: u32 = 0xff;

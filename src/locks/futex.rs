@@ -20,7 +20,7 @@ use crate::kernel::identify::What;
 use crate::kernel::{Session, Task};
 use crate::memory::VirtualMemory;
 use crate::unwind::{FrameKind, Register};
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::sync::Arc;
 
 /// `FUT_OFF_INODE | FUT_OFF_MMSHARED`: bits of a key's offset that say what kind of key it is.
@@ -112,8 +112,8 @@ pub(super) fn find(scene: &Scene<'_>, waits: &mut Waits) {
             return;
         }
     };
-    let mut found: HashMap<Key, Found> = HashMap::new();
-    let mut chains = Chains { scene, of: HashMap::new() };
+    let mut found: HashMap<Key, Found> = HashMap::default();
+    let mut chains = Chains { scene, of: HashMap::default() };
     for (index, task) in scene.tasks.iter().enumerate() {
         if task.active || task.mm.is_none() {
             continue;

@@ -6,7 +6,7 @@
 
 use super::{Confidence, Cycle, Lock, LockGraph, TaskRef};
 use crate::dump::VirtAddr;
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
 
 /// At most this many cycles are listed of one knot of locks; the rest are the same knot again.
 const CYCLES_OF_ONE_KNOT: usize = 16;
@@ -23,7 +23,7 @@ pub(super) struct Edges {
 
 impl Edges {
     pub(super) fn of(locks: &[Lock]) -> Edges {
-        let mut edges = Edges { waits: HashMap::new(), holds: HashMap::new() };
+        let mut edges = Edges { waits: HashMap::default(), holds: HashMap::default() };
         for (index, lock) in locks.iter().enumerate() {
             for waiter in &lock.waiters {
                 if waiter.confidence != Confidence::Possible {
@@ -120,7 +120,7 @@ fn reachable(mut todo: Vec<usize>, next: &[Vec<usize>]) -> Vec<bool> {
 
 /// How many tasks wait for one that holds these locks, directly or not.
 fn blocked_by(held: &[usize], locks: &[Lock], edges: &Edges) -> usize {
-    let mut seen = HashSet::new();
+    let mut seen = HashSet::default();
     let mut todo = held.to_vec();
     let mut blocked = 0;
     while let Some(at) = todo.pop() {
@@ -156,7 +156,7 @@ pub(super) fn cycles(locks: &[Lock], edges: &Edges) -> Vec<Cycle> {
     let mut starts: Vec<VirtAddr> = tasks.keys().filter(holds).copied().collect();
     starts.sort_by_key(|task| tasks.get(task).map_or(0, |task| task.pid));
     let mut found = Vec::new();
-    let mut known = HashSet::new();
+    let mut known = HashSet::default();
     for component in components(&starts, &next) {
         let members: HashSet<VirtAddr> = component.iter().copied().collect();
         // Where everybody waits for one other there is one cycle, whoever it is told from.
@@ -215,7 +215,7 @@ fn shortest_cycle(
     members: &HashSet<VirtAddr>,
     next: &impl Fn(&VirtAddr) -> Vec<VirtAddr>,
 ) -> Option<Vec<VirtAddr>> {
-    let mut from: HashMap<VirtAddr, VirtAddr> = HashMap::new();
+    let mut from: HashMap<VirtAddr, VirtAddr> = HashMap::default();
     let mut todo = std::collections::VecDeque::from([start]);
     while let Some(at) = todo.pop_front() {
         for to in next(&at) {
@@ -249,7 +249,7 @@ fn components(
         low: usize,
         on_stack: bool,
     }
-    let mut visits: HashMap<VirtAddr, Visit> = HashMap::new();
+    let mut visits: HashMap<VirtAddr, Visit> = HashMap::default();
     let mut stack: Vec<VirtAddr> = Vec::new();
     let mut found = Vec::new();
     for &start in starts {
@@ -311,7 +311,7 @@ fn components(
 
 /// The holders that wait for no lock with a known holder: where each chain of waiting ends.
 pub(super) fn roots(graph: &LockGraph, edges: &Edges) -> Vec<(TaskRef, usize)> {
-    let mut roots: HashMap<VirtAddr, TaskRef> = HashMap::new();
+    let mut roots: HashMap<VirtAddr, TaskRef> = HashMap::default();
     for holder in graph.locks.iter().flat_map(|lock| &lock.holders) {
         let goes_on =
             edges.waits.get(&holder.task.at).and_then(|&lock| graph.locks.get(lock)).is_some_and(
@@ -322,7 +322,7 @@ pub(super) fn roots(graph: &LockGraph, edges: &Edges) -> Vec<(TaskRef, usize)> {
         }
     }
     // The readers of one lock hold up the same tasks.
-    let mut known: HashMap<&[usize], usize> = HashMap::new();
+    let mut known: HashMap<&[usize], usize> = HashMap::default();
     let mut roots: Vec<(TaskRef, usize)> = roots
         .into_values()
         .map(|task| {

@@ -5,7 +5,7 @@ use super::waiting::Found;
 use super::{LockKind, whole};
 use crate::dump::{VirtAddr, scrub};
 use crate::kernel::{Session, Task};
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 /// Names for the locks of one dump.
 pub(super) struct Names<'s> {
@@ -36,7 +36,7 @@ fn zone_locks(session: &Session) -> Option<HashMap<VirtAddr, String>> {
     let table = symbols.address("node_data")?;
     let end = symbols.tables().next()?.end_of(table)?;
     let nodes = (end.offset_from(table)? / 8).min(MAX_NODES);
-    let mut names = HashMap::new();
+    let mut names = HashMap::default();
     for node in 0..nodes {
         let Ok(data) = memory.read_ptr(table.plus(8 * node)) else { break };
         if data.is_null() {
@@ -63,7 +63,7 @@ fn zone_locks(session: &Session) -> Option<HashMap<VirtAddr, String>> {
 impl<'s> Names<'s> {
     /// Finds the `mmap_lock` (until 5.7 `mmap_sem`) of every process.
     pub(super) fn new(session: &'s Session, tasks: &'s [Task]) -> Names<'s> {
-        let mut mmap_locks = HashMap::new();
+        let mut mmap_locks = HashMap::default();
         let mut mmap_lock = "mmap_lock";
         if let Ok(mm) = session.types().structure("mm_struct") {
             let member = ["mmap_lock", "mmap_sem"].into_iter().find(|name| mm.has(name));

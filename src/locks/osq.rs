@@ -16,7 +16,8 @@ use super::{Confidence, LockKind, Mode, Spot, Why, api, asked};
 use crate::debuginfo::{Kind, TypeError, Types};
 use crate::dump::{Fault, VirtAddr};
 use crate::memory::VirtualMemory;
-use std::collections::{BTreeSet, HashMap};
+use foldhash::HashMap;
+use std::collections::BTreeSet;
 
 /// Where a lock keeps the end of its queue, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -133,7 +134,7 @@ pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, waits: &mut Waits) {
     let tied = waits.tied();
     let spinners: Vec<Spinner> =
         (0..scene.tasks.len()).filter_map(|task| spinner(scene, task)).collect();
-    let mut queues: HashMap<(LockKind, VirtAddr), Vec<Queued>> = HashMap::new();
+    let mut queues: HashMap<(LockKind, VirtAddr), Vec<Queued>> = HashMap::default();
     for spinner in &spinners {
         if tied.contains(&spinner.task) {
             mark_first_in_line(waits, spinner);

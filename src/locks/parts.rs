@@ -10,7 +10,7 @@ use crate::debuginfo::{Type, Types};
 use crate::dump::VirtAddr;
 use crate::kernel::{OpenFile, Session, Task, open_files, path_of, walk};
 use crate::memory::VirtualMemory;
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
 
 /// More superblocks than any machine has mounted.
 const MAX_SUPERBLOCKS: usize = 1 << 16;

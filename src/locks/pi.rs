@@ -16,7 +16,7 @@ use crate::debuginfo::{TypeError, Types};
 use crate::dump::VirtAddr;
 use crate::kernel::walk;
 use crate::memory::VirtualMemory;
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
 
 /// Where things are. Offsets in bytes.
 struct Layout {
@@ -103,7 +103,7 @@ pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, waits: &mut Waits) {
         }
     };
     let memory = scene.session.memory();
-    let mut found: HashMap<(LockKind, VirtAddr), Found> = HashMap::new();
+    let mut found: HashMap<(LockKind, VirtAddr), Found> = HashMap::default();
     for (index, task) in scene.tasks.iter().enumerate() {
         let Ok(waiter) = task.pi_blocked_on else { continue };
         if waiter.is_null() {

@@ -6,7 +6,7 @@
 
 use crate::dump::VirtAddr;
 use crate::memory::VirtualMemory;
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 /// The nodes of a ring, in order of `next`.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(super) struct Ring {
 impl Ring {
     /// The ring that `start` is a node of; at most `limit` nodes.
     pub(super) fn walk(memory: &dyn VirtualMemory, start: VirtAddr, limit: usize) -> Ring {
-        let mut seen = HashSet::from([start]);
+        let mut seen = HashSet::from_iter([start]);
         let mut nodes = vec![start];
         let damage = follow(memory, start, limit, Direction::Next, &mut seen, &mut nodes);
         let Some(damage) = damage else { return Ring { nodes, damage: None } };
@@ -97,7 +97,7 @@ fn follow(
 mod tests {
     use super::*;
     use crate::dump::{Fault, Why};
-    use std::collections::HashMap;
+    use foldhash::HashMap;
 
     /// Nodes by address, with their `next` and `prev`.
     struct Nodes(HashMap<u64, (u64, u64)>);

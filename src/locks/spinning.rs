@@ -15,7 +15,7 @@ use super::waiting::{Found, Queued, Waits};
 use super::{LockKind, Mode, api, asked};
 use crate::dump::VirtAddr;
 use crate::memory::VirtualMemory;
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 /// MCS nodes of one CPU: task, soft interrupt, interrupt, NMI.
 const NODES: u64 = 4;
@@ -37,7 +37,7 @@ struct Spinner {
 
 /// Finds the tasks that spin for a lock.
 pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, waits: &mut Waits) {
-    let mut found: HashMap<(LockKind, VirtAddr), Vec<Spinner>> = HashMap::new();
+    let mut found: HashMap<(LockKind, VirtAddr), Vec<Spinner>> = HashMap::default();
     let tickets = Tickets::probe(scene.session.types());
     for (index, task) in scene.tasks.iter().enumerate().filter(|(_, task)| task.active) {
         let functions = scene.functions(index);

@@ -7,8 +7,8 @@ use super::scene::Scene;
 use crate::dump::{Dump, VirtAddr};
 use crate::kernel::{Options, Progress, Session, State, Task};
 use crate::unwind::{End, Frame, FrameKind, Register, Registers, Trace};
+use foldhash::HashMap;
 use memory::Memory;
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 #[path = "../../tests/locks/memory.rs"]
@@ -46,7 +46,7 @@ impl Stage {
     }
 
     fn of(session: Arc<Session>) -> Stage {
-        let (tasks, traces, made_up) = (Vec::new(), Vec::new(), HashMap::new());
+        let (tasks, traces, made_up) = (Vec::new(), Vec::new(), HashMap::default());
         Stage { session, tasks, traces, made_up, progress: Progress::default() }
     }
 

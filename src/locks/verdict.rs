@@ -8,7 +8,7 @@ use super::chain::{self, nobody_brings_about};
 use super::complaints::Complaints;
 use super::{Confidence, Cycle, Holder, Lock, LockGraph, Mode, Root, TaskRef, Waiter};
 use crate::dump::VirtAddr;
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
 
 /// At most this many deadlocks, and this many other causes, are spelled out.
 const SPELLED_OUT: usize = 3;
@@ -109,7 +109,7 @@ fn others(view: &View<'_>) -> Vec<Cause> {
     let behind: HashSet<_> = ends.iter().flat_map(|(_, roots)| roots).map(|r| r.task.at).collect();
     let mut causes: Vec<Cause> = Vec::new();
     // Those who hold it together are one cause.
-    let mut together: HashMap<VirtAddr, Vec<(&Root, &Holder)>> = HashMap::new();
+    let mut together: HashMap<VirtAddr, Vec<(&Root, &Holder)>> = HashMap::default();
     for root in &graph.roots {
         if let Some((lock, holder)) = view.holds(root) {
             together.entry(lock.at).or_default().push((root, holder));
@@ -148,7 +148,7 @@ struct View<'g> {
 impl<'g> View<'g> {
     fn of(graph: &'g LockGraph, waits_in: &'g dyn Fn(&Lock) -> Option<String>) -> View<'g> {
         let locks = graph.locks.iter().map(|lock| (lock.at, lock)).collect();
-        let mut held: HashMap<VirtAddr, Vec<(&Lock, &Holder)>> = HashMap::new();
+        let mut held: HashMap<VirtAddr, Vec<(&Lock, &Holder)>> = HashMap::default();
         for lock in graph.locks.iter().filter(|lock| !lock.waiters.is_empty()) {
             for holder in &lock.holders {
                 if holder.confidence != Confidence::Possible {

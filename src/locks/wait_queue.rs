@@ -22,7 +22,7 @@ use super::{Confidence, LockKind, Mode, Spot, Why, api, asked, whole};
 use crate::debuginfo::{TypeError, Types};
 use crate::dump::VirtAddr;
 use crate::memory::VirtualMemory;
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
 
 /// `WQ_FLAG_EXCLUSIVE | WQ_FLAG_WOKEN`. Readers in `percpu_rwsem_wait` set `WQ_FLAG_CUSTOM` too, which
 /// has been 4, 8 and 16; no other flag is set there.
@@ -140,8 +140,8 @@ pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, tied: &HashSet<usize>, wa
             return;
         }
     };
-    let mut found: HashMap<(LockKind, VirtAddr), Found> = HashMap::new();
-    let mut seen: HashSet<usize> = HashSet::new();
+    let mut found: HashMap<(LockKind, VirtAddr), Found> = HashMap::default();
+    let mut seen: HashSet<usize> = HashSet::default();
     for (index, task) in scene.tasks.iter().enumerate() {
         if tied.contains(&index) || seen.contains(&index) || task.active {
             continue;
@@ -502,7 +502,7 @@ mod tests {
             stage.tasks[index].state = Ok(state);
         }
         let mut waits = Waits::default();
-        find(&stage.scene(), &Code::new(&stage.session), &HashSet::new(), &mut waits);
+        find(&stage.scene(), &Code::new(&stage.session), &HashSet::default(), &mut waits);
         waits
     }
 
@@ -576,7 +576,7 @@ mod tests {
                 stage.enter("chain-7", &["schedule", "<EXC> percpu_down_write", "vfs_read"]);
             stage.give(index, 1, at.0);
             let mut waits = Waits::default();
-            find(&stage.scene(), &Code::new(&stage.session), &HashSet::new(), &mut waits);
+            find(&stage.scene(), &Code::new(&stage.session), &HashSet::default(), &mut waits);
             let [lock] = &waits.found[..] else { panic!("{:?}", waits.found) };
             assert_eq!((lock.kind, lock.at), (LockKind::PercpuRwsem, at));
             (lock.queue[0].mode, lock.queue[0].position, lock.queue[0].confidence)

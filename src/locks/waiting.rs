@@ -13,7 +13,7 @@ use super::{
     Confidence, LockKind, Mode, StateValue, Why, futex, listed, osq, pi, spinning, wait_queue,
 };
 use crate::dump::VirtAddr;
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 /// A task that waits for a lock.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -5,7 +5,7 @@ use super::{Cell, Heading, Line, Link, Radix, Table};
 use crate::debuginfo::{Position, SourceFile, Symbols};
 use crate::dump::VirtAddr;
 use crate::kernel::{Code, Session};
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::sync::Arc;
 
 /// What ftrace patches a call into, and out of again: `nopl 0x0(%rax,%rax,1)`.
@@ -113,7 +113,7 @@ impl Disassembly {
     /// With the line that each instruction comes from, as far as debug information tells.
     #[must_use]
     pub fn with_origins(mut self, session: &Session) -> Disassembly {
-        let mut files: HashMap<Box<str>, Option<SourceFile>> = HashMap::new();
+        let mut files: HashMap<Box<str>, Option<SourceFile>> = HashMap::default();
         let mut last: Option<Arc<Origin>> = None;
         self.with_lines = true;
         for row in &mut self.rows {

@@ -3,7 +3,7 @@
 use super::{Align, Cell, Column};
 use crate::kernel::{Known, Task};
 use crate::locks::LockGraph;
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 /// A task, and what it waits for as far as the lock analysis has said.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ impl TaskRow {
     /// The rows of `tasks`, joined with the lock graph if there is one already.
     #[must_use]
     pub fn join(tasks: &[Task], graph: Option<&LockGraph>) -> Vec<TaskRow> {
-        let mut names = HashMap::new();
+        let mut names = HashMap::default();
         for lock in graph.iter().flat_map(|graph| &graph.locks) {
             for waiter in &lock.waiters {
                 names.entry(waiter.task.at).or_insert(lock.name.as_str());

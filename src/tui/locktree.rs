@@ -11,8 +11,9 @@
 use super::ties::{Ties, holds_it};
 use crate::dump::VirtAddr;
 use crate::locks::{Lock, LockGraph, Waiter};
+use foldhash::{HashMap, HashSet};
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 
 /// Waiters that hold up nobody are shown up to this number; more are folded.
 const SHOWN: usize = 4;
@@ -206,8 +207,8 @@ impl<'g> Tree<'g> {
             graph,
             unfolded,
             ties,
-            tasks_done: HashSet::new(),
-            locks_done: HashSet::new(),
+            tasks_done: HashSet::default(),
+            locks_done: HashSet::default(),
             rows: Vec::new(),
         }
     }
@@ -262,7 +263,7 @@ impl<'g> Tree<'g> {
                 let node = LockNode::Candidate { lock, holder };
                 self.push(vec![Trail::Child], Some(row), node);
             }
-            self.waiters(lock, &[], row, &HashSet::new());
+            self.waiters(lock, &[], row, &HashSet::default());
         }
     }
 
@@ -275,7 +276,7 @@ impl<'g> Tree<'g> {
         for (lock, holder) in held {
             let node = LockNode::Held { lock, holder };
             let row = self.push(trail.to_vec(), Some(parent), node);
-            self.waiters(lock, trail, row, &HashSet::new());
+            self.waiters(lock, trail, row, &HashSet::default());
         }
     }
 

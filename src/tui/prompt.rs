@@ -4,10 +4,10 @@ use super::action::Action;
 use super::app::App;
 use super::keymap::{self, bindings_in};
 use super::widget::window::Window;
+use foldhash::HashSet;
 use fuzzy_matcher::FuzzyMatcher;
 use fuzzy_matcher::skim::SkimMatcherV2;
 use std::cmp::Reverse;
-use std::collections::HashSet;
 
 /// What lies over the screen.
 #[derive(Clone, PartialEq, Debug)]
@@ -147,7 +147,7 @@ impl Prompt {
             text: (*name).to_owned(),
             note: (*doc).to_owned(),
         });
-        let mut offered = HashSet::new();
+        let mut offered = HashSet::default();
         let actions = bindings_in(app.context()).filter(|binding| offered.insert(binding.action));
         let actions = actions.map(|binding| Choice {
             does: Does::Act(binding.action),

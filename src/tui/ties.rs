@@ -2,7 +2,7 @@
 
 use crate::dump::VirtAddr;
 use crate::locks::{Confidence, Holder, LockGraph};
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
 
 /// Positions in the lists of a graph, by the `task_struct` of a task.
 #[derive(Default)]
@@ -43,10 +43,10 @@ impl Ties {
     /// How many tasks wait for what a task holds, and how many in all: those, and those who wait
     /// for what they hold.
     pub(crate) fn blocked_by(&self, graph: &LockGraph, task: VirtAddr) -> (usize, usize) {
-        let mut blocked = HashSet::new();
+        let mut blocked = HashSet::default();
         let mut direct = None;
         let mut todo = vec![task];
-        let mut locks = HashSet::new();
+        let mut locks = HashSet::default();
         while let Some(holder) = todo.pop() {
             for &(lock, _) in self.held(holder) {
                 if locks.insert(lock)

@@ -16,7 +16,8 @@ use crate::dump::VirtAddr;
 use crate::kernel::State;
 use crate::locks::{Confidence, Holder, Lock, LockGraph, LockKind, Mode, Waiter};
 use crate::present::{TaskRow, lock_state, more_like_these, span};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
+use std::collections::BTreeSet;
 
 /// The lines, and which of them begins the part about whom the task blocks.
 #[derive(Clone, PartialEq, Default, Debug)]
@@ -42,7 +43,7 @@ pub(crate) fn why(app: &App, graph: &LockGraph, task: VirtAddr, columns: usize) 
         told: Told { columns, rows: Vec::new() },
     };
     story.say(0, Line::of("Why is it blocked?", Role::Title), None);
-    story.upwards(task, 0, &mut Vec::new(), &mut HashSet::new());
+    story.upwards(task, 0, &mut Vec::new(), &mut HashSet::default());
     story.say(0, Line::default(), None);
     let whom = story.told.rows.len();
     story.downwards(task);
@@ -304,7 +305,7 @@ impl Story<'_> {
         }
         self.say(0, line, None);
         let held = self.ties.held(task).to_vec();
-        let mut seen = HashSet::new();
+        let mut seen = HashSet::default();
         for (number, holder) in held {
             let Some(lock) = graph.locks.get(number) else { continue };
             let Some(holder) = lock.holders.get(holder) else { continue };

@@ -26,7 +26,7 @@ use super::Register;
 use crate::debuginfo::Symbols;
 use crate::dump::{Fault, VirtAddr};
 use crate::memory::VirtualMemory;
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::ops::Range;
 use std::sync::RwLock;
 

@@ -3,7 +3,7 @@
 use super::NAMED;
 use crate::dump::VirtAddr;
 use crate::locks::{Confidence, Lock, LockGraph, Mode, TaskRef, Waiter};
-use std::collections::HashSet;
+use foldhash::HashSet;
 use std::io::{self, Write};
 
 /// Tasks and locks as nodes; an arrow leads from who waits to what is waited for, and from a lock

@@ -5,7 +5,7 @@ use crate::cli::output::Style;
 use crate::dump::VirtAddr;
 use crate::locks::{Confidence, Cycle, Lock, LockGraph, TaskRef, Undecided};
 use crate::present::span;
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::io::{self, Write};
 
 pub(super) fn write(

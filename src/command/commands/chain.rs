@@ -6,7 +6,7 @@
 
 use crate::dump::VirtAddr;
 use crate::memory::VirtualMemory;
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 /// Longer lists are cut off.
 pub(super) const MOST: usize = 1_000_000;
@@ -41,7 +41,7 @@ pub(super) fn chain(
     most: usize,
 ) -> Chain {
     let mut chain = Chain::default();
-    let mut seen = HashSet::new();
+    let mut seen = HashSet::default();
     let mut at = start;
     let step = if links.backwards { 8 } else { 0 };
     loop {

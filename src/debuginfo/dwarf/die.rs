@@ -2,12 +2,12 @@
 
 use super::units::Start;
 use super::{Dwarf, Reader};
+use foldhash::HashMap;
 use gimli::{
     Abbreviations, AttributeValue, DebugStrOffset, DebugStrOffsetsBase, DebugStrOffsetsIndex,
     DebugTypeSignature, DebuggingInformationEntry, EndianSlice, Section, UnitHeader, UnitOffset,
     UnitType,
 };
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
@@ -226,7 +226,7 @@ impl Dwarf {
     pub(super) fn signed(&self, signature: DebugTypeSignature) -> Option<usize> {
         let signatures = self.signatures.get_or_init(|| {
             let dwarf = self.gimli();
-            let mut found = HashMap::new();
+            let mut found = HashMap::default();
             for &at in self.units() {
                 if let Ok(header) = self.header(&dwarf, at)
                     && let UnitType::Type { type_signature, type_offset } = header.type_()

@@ -9,8 +9,8 @@ use super::lines::{Lines, file_name};
 use super::units::{Start, Unit};
 use super::{Dwarf, DwarfError, Reader};
 use crate::dump::VirtAddr;
+use foldhash::HashMap;
 use gimli::AttributeValue;
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Line rows of all units that are kept: 16 bytes each.

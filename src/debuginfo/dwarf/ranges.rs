@@ -6,9 +6,9 @@
 
 use super::units::Start;
 use super::{Dwarf, Reader};
+use foldhash::HashSet;
 use gimli::{DebuggingInformationEntry, Unit};
 use rayon::prelude::*;
-use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::OnceLock;
 

@@ -8,7 +8,7 @@ use crate::debuginfo::Type;
 use crate::dump::{VirtAddr, scrub};
 use crate::kernel::fields::{Field, StructBytes, span_of};
 use crate::kernel::{Kernel, Known, Unknown, walk};
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::sync::OnceLock;
 
 /// More caches than any kernel has.

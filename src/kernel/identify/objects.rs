@@ -12,7 +12,7 @@ use super::map::PhysicalMap;
 use crate::dump::VirtAddr;
 use crate::kernel::fields::{Field, StructBytes, span_of};
 use crate::kernel::{Cpus, Kernel, Known, Unknown, walk};
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 /// Objects in one slab: `objects` has 15 bits.
 const MAX_OBJECTS: u64 = 1 << 15;
@@ -118,7 +118,7 @@ impl Slub {
         cpus: &Cpus,
         cache: &Cache,
     ) -> FreeOnCpus {
-        let mut found = FreeOnCpus { objects: HashSet::new(), cut: None };
+        let mut found = FreeOnCpus { objects: HashSet::default(), cut: None };
         for cpu in cpus {
             let list = self.cpu_list(kernel, map, cache, |at| cpu.per_cpu(at));
             found.add(list, &format!("the free list of CPU {}", cpu.number));
@@ -238,7 +238,7 @@ impl Cache {
 /// Follows a free list from its first object. Every object on it must be one of the slab's.
 fn free_list(kernel: Kernel<'_>, cache: &Cache, pages: &SlabPages, first: VirtAddr) -> FreeList {
     let mut list = FreeList { objects: Vec::new(), cut: None };
-    let mut seen = HashSet::new();
+    let mut seen = HashSet::default();
     let damaged = |what: String| Some(Unknown::because(format!("the slab {}: {what}", pages.at)));
     let mut at = first;
     while !at.is_null() {
@@ -346,7 +346,7 @@ impl Slub {
                 free = free.saturating_add(self.room(kernel, current)?);
             }
             let (Some(partial), Some(next)) = (fields.partial, self.slab.next) else { continue };
-            let mut seen = HashSet::new();
+            let mut seen = HashSet::default();
             let mut slab = VirtAddr(partial.read(kernel.memory, at)?);
             while !slab.is_null() {
                 if !seen.insert(slab) {

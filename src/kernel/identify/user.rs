@@ -6,7 +6,7 @@ use crate::dump::{VirtAddr, scrub};
 use crate::kernel::fields::{Field, StructBytes, span_of};
 use crate::kernel::{Kernel, Known, Task, Unknown, walk};
 use crate::object::Object;
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 /// `sysctl_max_map_count` may be raised, but not beyond this.
 const MAX_AREAS: usize = 1 << 22;
@@ -105,7 +105,7 @@ fn candidates(kernel: Kernel<'_>, mm: VirtAddr, at: VirtAddr) -> Known<Areas> {
     }
     let next = kernel.field("vm_area_struct", "vm_next")?;
     let mut area = VirtAddr(kernel.field("mm_struct", "mmap")?.read(kernel.memory, mm)?);
-    let (mut found, mut seen) = (Vec::new(), HashSet::new());
+    let (mut found, mut seen) = (Vec::new(), HashSet::default());
     while !area.is_null() {
         if !seen.insert(area) || found.len() >= MAX_AREAS {
             return Ok((found, Some(Unknown::because("the list of its mappings is a circle"))));

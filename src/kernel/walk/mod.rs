@@ -67,13 +67,13 @@ impl<T> Walked<T> {
 
 /// The nodes that a walk has met.
 struct Seen {
-    nodes: std::collections::HashSet<VirtAddr>,
+    nodes: foldhash::HashSet<VirtAddr>,
     limit: usize,
 }
 
 impl Seen {
     fn new(limit: usize) -> Seen {
-        Seen { nodes: std::collections::HashSet::new(), limit }
+        Seen { nodes: foldhash::HashSet::default(), limit }
     }
 
     /// Notes a node, unless it was met before or is one too many.

@@ -203,7 +203,7 @@ pub fn keys_markdown() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::HashSet;
+    use foldhash::HashSet;
 
     const TASKS: Context = Context { screen: Screen::Overview, pane: Pane::Tasks };
 
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn every_key_of_the_table_is_a_key_and_stands_once_where_it_holds() {
-        let mut seen = HashSet::new();
+        let mut seen = HashSet::default();
         for (when, bindings) in BINDINGS {
             for keys in bindings.iter().flat_map(|binding| binding.keys.split(' ')) {
                 let script = Key::script(keys).expect(keys);
