@@ -11,7 +11,7 @@
 //! either: then nothing on its stack tells.
 
 use super::scene::Scene;
-use super::stack::{Code, Concrete, Place, Stack};
+use super::stack::{Code, Concrete, Place, Stack, may_hold};
 use super::{LockKind, Mode, Spot, Why, api};
 use crate::dump::VirtAddr;
 use crate::kernel::Task;
@@ -75,7 +75,7 @@ pub(super) fn held(
 ) -> Vec<Held> {
     let active = task.active;
     // One frame more: it may know an argument that the outermost has lost.
-    let stack = Stack::follow(code, task.at, trace, outermost + 2);
+    let stack = Stack::follow(code, task, trace, outermost + 2);
     let mut found = Vec::new();
     // What frames further in gave back for those further out.
     let mut given: Vec<Returned> = Vec::new();
@@ -169,12 +169,6 @@ fn kept(
         }
     }
     Some(doubtful)
-}
-
-/// Whether the locks that a function took are still those of its task: one that was switched off
-/// keeps none of those with which it was.
-fn may_hold(code: &Code<'_>, at: VirtAddr, active: bool) -> bool {
-    active || !api::is_switching(code.name(at))
 }
 
 /// What the code of a frame gave back that it had not taken, up to the call that it is in.

@@ -16,9 +16,12 @@ use super::waiting::{Found, Queued, Untied};
 use super::{Confidence, LockKind, Mode, Spot, Why, asked};
 use crate::dump::VirtAddr;
 use crate::memory::VirtualMemory;
+use foldhash::{HashMap, HashSet};
 use rayon::prelude::*;
-use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
+
+/// So few waiters are not worth spreading over threads.
+const FEW: usize = 1024;
 
 /// A node of a ring that is a waiter on its own task's stack.
 #[derive(Clone, Copy, Debug)]
@@ -53,9 +56,9 @@ pub(super) fn find(
     let mut search = Search {
         scene,
         records,
-        queued: HashSet::new(),
-        lost: HashMap::new(),
-        locks: HashMap::new(),
+        queued: HashSet::default(),
+        lost: HashMap::default(),
+        locks: HashMap::default(),
     };
     let mut untied = Vec::new();
     scene.progress.begin("waits", sleepers.len());
@@ -68,7 +71,8 @@ pub(super) fn find(
             untied.push(Untied { task: sleeper.task, why });
         }
     }
-    let mut found: Vec<Found> = search.locks.into_values().collect();
+    let mut found: Vec<Found> =
+        search.locks.into_par_iter().map(|(_, lock)| lock.found(scene)).collect();
     found.sort_by_key(|lock| (lock.at, lock.kind));
     (found, untied)
 }
@@ -93,6 +97,34 @@ fn sleeper<'s>(scene: &Scene<'s>, index: usize) -> Option<Sleeper<'s>> {
     Some(Sleeper { task: index, kind, function, from, to })
 }
 
+/// A lock on whose list tasks were found.
+struct Tied<'q> {
+    /// With those who are on no ring: their records alone led here.
+    lock: Found,
+    /// The rings that led here, one unless something is wrong, in the order of the queue.
+    rings: Vec<(&'q Queue, Vec<Member>)>,
+}
+
+impl<'q> Tied<'q> {
+    fn new(kind: LockKind, at: VirtAddr) -> Tied<'q> {
+        Tied { lock: Found::new(kind, at), rings: Vec::new() }
+    }
+
+    /// The lock with those on the rings before all others.
+    fn found(self, scene: &Scene<'_>) -> Found {
+        let mut lock = self.lock;
+        for (queue, members) in self.rings {
+            let ring = queued(scene, queue, &members);
+            if !lock.queue.is_empty() {
+                let again: HashSet<usize> = ring.iter().map(|new| new.task).collect();
+                lock.queue.retain(|old| !again.contains(&old.task));
+            }
+            lock.queue.splice(0..0, ring);
+        }
+        lock
+    }
+}
+
 struct Search<'a, 's> {
     scene: &'a Scene<'s>,
     records: Records,
@@ -100,12 +132,12 @@ struct Search<'a, 's> {
     queued: HashSet<VirtAddr>,
     /// Nodes of rings that led to no lock, and why not.
     lost: HashMap<VirtAddr, Rc<str>>,
-    locks: HashMap<(LockKind, VirtAddr), Found>,
+    locks: HashMap<(LockKind, VirtAddr), Tied<'a>>,
 }
 
-impl Search<'_, '_> {
+impl<'a> Search<'a, '_> {
     /// Ties a sleeper to its lock, along with everybody in the same ring.
-    fn tie(&mut self, sleeper: &Sleeper<'_>, queue: &Queue) -> Result<(), String> {
+    fn tie(&mut self, sleeper: &Sleeper<'_>, queue: &'a Queue) -> Result<(), String> {
         let scene = self.scene;
         let memory = scene.memory();
         let Some(task) = scene.tasks.get(sleeper.task) else { return Ok(()) };
@@ -150,21 +182,10 @@ impl Search<'_, '_> {
             self.queued.extend(members.iter().map(|member| member.waiter));
             let head = heads.first().copied();
             let members = in_order(memory, queue, lock, &ring.nodes, head, members);
-            let found = Found {
-                queue: queued(scene, queue, &members),
-                doubts: ring.damage.into_iter().collect(),
-                ..Found::new(sleeper.kind, lock)
-            };
-            match self.locks.get_mut(&(sleeper.kind, lock)) {
-                // One whose record alone led here.
-                Some(known) => {
-                    let again = |old: &Queued| found.queue.iter().any(|new| new.task == old.task);
-                    known.queue.retain(|old| !again(old));
-                    known.queue.splice(0..0, found.queue);
-                    known.doubts.extend(found.doubts);
-                }
-                None => drop(self.locks.insert((sleeper.kind, lock), found)),
-            }
+            let tied = self.locks.entry((sleeper.kind, lock));
+            let tied = tied.or_insert_with(|| Tied::new(sleeper.kind, lock));
+            tied.rings.push((queue, members));
+            tied.lock.doubts.extend(ring.damage);
             return Ok(());
         }
         Err(match damage {
@@ -209,7 +230,8 @@ impl Search<'_, '_> {
         };
         let Some((at, mode, confidence, why)) = named.or_else(asked) else { return false };
         let key = (sleeper.kind, at);
-        let lock = self.locks.entry(key).or_insert_with(|| Found::new(sleeper.kind, at));
+        let tied = self.locks.entry(key).or_insert_with(|| Tied::new(sleeper.kind, at));
+        let lock = &mut tied.lock;
         lock.doubts.push(format!("{}: {why_not}", task.label()));
         lock.queue.push(Queued {
             task: sleeper.task,
@@ -288,21 +310,22 @@ fn in_order(
 
 /// What the members of a ring are to the lock, in its order.
 fn queued(scene: &Scene<'_>, queue: &Queue, members: &[Member]) -> Vec<Queued> {
-    (1..)
-        .zip(members)
-        .map(|(position, member)| Queued {
+    let queued = |(number, member): (usize, &Member)| {
+        let position = number.saturating_add(1);
+        let why = Why::new(format!(
+            "its {} at {}, on its own stack, is number {position} in the lock's list",
+            queue.waiter_ty, member.waiter
+        ));
+        Queued {
             task: member.task,
             mode: mode(scene.memory(), queue, member.waiter),
-            position: Some(position),
+            position: u32::try_from(position).ok(),
             spinning: false,
             confidence: Confidence::Certain,
-            why: Why::new(format!(
-                "its {} at {}, on its own stack, is number {position} in the lock's list",
-                queue.waiter_ty, member.waiter
-            ))
-            .at(Spot::Object { ty: queue.waiter_ty, at: member.waiter }),
-        })
-        .collect()
+            why: why.at(Spot::Object { ty: queue.waiter_ty, at: member.waiter }),
+        }
+    };
+    members.par_iter().with_min_len(FEW).enumerate().map(queued).collect()
 }
 
 /// How a waiter wants its lock.

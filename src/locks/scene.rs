@@ -9,8 +9,8 @@ use crate::dump::{Fault, VirtAddr};
 use crate::kernel::{Progress, Session, State, Task};
 use crate::memory::VirtualMemory;
 use crate::unwind::{End, FrameKind, Trace};
+use foldhash::HashMap;
 use rayon::prelude::*;
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 /// No kernel stack is larger (`THREAD_SIZE` with KASAN is 32 KiB).
@@ -30,6 +30,8 @@ pub(super) struct Scene<'s> {
     pub(super) clock: Clock,
     /// Every lock that the live code of some task took and has not given back, once it is known.
     held: OnceLock<Vec<Held>>,
+    /// The first sleeping task whose backtrace ends early, if there is one, and how many more there are.
+    cut: OnceLock<Option<(usize, usize)>>,
     /// Where tasks' own addresses stand on their stacks.
     slots: Slots,
     by_address: HashMap<VirtAddr, usize>,
@@ -116,7 +118,8 @@ impl<'s> Scene<'s> {
         let slots = Slots::new(slots.into_iter());
         let held = if followed { OnceLock::from(held) } else { OnceLock::new() };
         let clock = Clock::new(session, tasks);
-        Scene { session, progress, tasks, traces, clock, held, slots, by_address, shapes }
+        let cut = OnceLock::new();
+        Scene { session, progress, tasks, traces, clock, held, cut, slots, by_address, shapes }
     }
 
     /// The kernel's memory, of which the words around [`Scene::own_slots`] are at hand.
@@ -150,6 +153,17 @@ impl<'s> Scene<'s> {
                     shape.held(code, index, task, trace)
                 })
                 .collect()
+        })
+    }
+
+    /// The first sleeping task whose backtrace ends early, if there is one, and how many more there are.
+    pub(super) fn cut(&self) -> Option<(usize, usize)> {
+        *self.cut.get_or_init(|| {
+            let tasks = self.tasks.iter().zip(&self.traces).enumerate();
+            let is_cut = |task: &Task, trace: &Trace| !task.active && trace.end != End::Complete;
+            let mut cut = tasks.filter(|(_, (task, trace))| is_cut(task, trace));
+            let (first, _) = cut.next()?;
+            Some((first, cut.count()))
         })
     }
 

@@ -9,12 +9,13 @@
 //! function than the one that the stack shows. Such functions are followed to that jump, and have a
 //! [`Place`] between the frames.
 
+use super::api;
 use super::calls::{Cache, Calls, Pointed};
 use crate::dump::VirtAddr;
-use crate::kernel::Session;
+use crate::kernel::{Session, Task};
 use crate::unwind::flow::{Base, Effect, Effects, Function, Passage, State, Value};
 use crate::unwind::{Frame, FrameKind, Register, Registers, Trace};
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::sync::Arc;
 
 /// Registers that a function gives back to its caller as they were.
@@ -37,7 +38,12 @@ pub(super) struct Code<'s> {
     passages: Cache<(VirtAddr, bool), Option<Arc<Passage>>>,
     jumps: Cache<(VirtAddr, VirtAddr), Arc<[Jump]>>,
     pointers: Cache<VirtAddr, Arc<[(u64, Value)]>>,
+    /// The same as `passages` where calls through pointers lead to these functions.
+    pointed: Cache<(VirtAddr, Targets), Option<Arc<Passage>>>,
 }
+
+/// Where calls through pointers lead, by where they are.
+type Targets = Box<[(u64, VirtAddr)]>;
 
 /// Functions jump to others that jump to others this often.
 const JUMPS: u32 = 3;
@@ -62,6 +68,7 @@ impl<'s> Code<'s> {
             passages: Cache::new(),
             jumps: Cache::new(),
             pointers: Cache::new(),
+            pointed: Cache::new(),
         }
     }
 
@@ -166,6 +173,25 @@ impl<'s> Code<'s> {
             function.at(frame.pc, after_call, &self.calls).map(Arc::new)
         })
     }
+
+    /// The same where calls through pointers lead to these functions.
+    fn pointed(&self, frame: &Frame, targets: HashMap<u64, VirtAddr>) -> Option<Arc<Passage>> {
+        let mut key: Targets = targets.iter().map(|(ip, target)| (*ip, *target)).collect();
+        key.sort_unstable();
+        // Only calls leave pointers, so how the frame came to be is part of no key.
+        self.pointed.get((frame.pc, key), || {
+            let effects = Pointed { calls: &self.calls, targets };
+            let function = self.function(frame.lookup_pc())?;
+            let after_call = frame.kind == FrameKind::Call;
+            function.at(frame.pc, after_call, &effects).map(Arc::new)
+        })
+    }
+}
+
+/// Whether the locks that a function took are still those of its task: one that was switched off
+/// keeps none of those with which it was.
+pub(super) fn may_hold(code: &Code<'_>, at: VirtAddr, active: bool) -> bool {
+    active || !api::is_switching(code.name(at))
 }
 
 /// One frame whose code was followed.
@@ -210,7 +236,7 @@ impl<'c, 's> Stack<'c, 's> {
     /// Follows the first `depth` frames of a task's trace.
     pub(super) fn follow(
         code: &'c Code<'s>,
-        task: VirtAddr,
+        task: &Task,
         trace: &Trace,
         depth: usize,
     ) -> Stack<'c, 's> {
@@ -266,20 +292,23 @@ impl<'c, 's> Stack<'c, 's> {
                 code.jumps(inner, outer).iter().map(known).collect()
             })
             .collect();
-        let mut stack = Stack { code, task, frames, jumped, pcs };
-        stack.follow_pointers(trace);
+        let mut stack = Stack { code, task: task.at, frames, jumped, pcs };
+        stack.follow_pointers(trace, task.active);
         stack
     }
 
     /// Follows the frames anew that called functions which matter through pointers: where these lead
     /// is seen once the registers are known.
-    fn follow_pointers(&mut self, trace: &Trace) {
+    fn follow_pointers(&mut self, trace: &Trace, active: bool) {
         for (index, frame) in trace.frames.iter().enumerate().take(self.frames.len()) {
             let pointers = self.code.pointers(frame);
-            if pointers.is_empty() || self.frame(index).is_none() {
+            if pointers.is_empty()
+                || self.frame(index).is_none()
+                || !may_hold(self.code, frame.lookup_pc(), active)
+            {
                 continue;
             }
-            let mut targets = HashMap::new();
+            let mut targets = HashMap::default();
             let mut matters = false;
             for (ip, pointer) in pointers.iter() {
                 let Some(found) = self.concrete(index, pointer) else { continue };
@@ -295,12 +324,9 @@ impl<'c, 's> Stack<'c, 's> {
             if !matters || !all {
                 continue;
             }
-            let effects = Pointed { calls: &self.code.calls, targets };
-            let function = self.code.function(frame.lookup_pc());
-            let after_call = frame.kind == FrameKind::Call;
-            let passage = function.and_then(|it| it.at(frame.pc, after_call, &effects));
+            let passage = self.code.pointed(frame, targets);
             if let (Some(passage), Some(Some(known))) = (passage, self.frames.get_mut(index)) {
-                known.passage = Arc::new(passage);
+                known.passage = passage;
             }
         }
     }

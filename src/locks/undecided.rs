@@ -11,7 +11,7 @@ use super::{Confidence, Lock, LockKind, TaskRef, doing, wanted};
 use crate::dump::VirtAddr;
 use crate::kernel::{State, Task};
 use crate::unwind::End;
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 /// What is known about the holder of a lock that is not known.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -237,10 +237,10 @@ fn missing_of(number: u32, registers: bool, cut: Option<&str>) -> Option<String>
 
 fn wanted(scene: &Scene<'_>, lock: &Lock) -> Vec<String> {
     let mut wanted = Vec::new();
-    let asleep = |index: &usize| scene.tasks.get(*index).is_some_and(|task| !task.active);
-    let mut cut = (0..scene.traces.len()).filter(asleep).filter_map(|index| cut(scene, index));
-    if let Some((index, why)) = cut.next() {
-        let more = match cut.count() {
+    if let Some((index, more)) = scene.cut()
+        && let Some((_, why)) = cut(scene, index)
+    {
+        let more = match more {
             0 => String::new(),
             n => format!(" and of {n} more tasks"),
         };
