@@ -33,7 +33,7 @@ impl VirtualMemory for Image {
 }
 
 /// Structs described by name, size and (member, offset, size of an unsigned integer). A member
-/// `name: of` is a struct `of` described before, `name[]: of` an array of them.
+/// `name: of` is a struct `of` described before, `name[]: of` an array of them, `name*: of` a pointer to one.
 #[derive(Default)]
 pub(crate) struct TypeTable {
     defs: Vec<TypeDef>,
@@ -50,6 +50,10 @@ impl TypeTable {
     }
 
     pub(crate) fn with(mut self, name: &str, size: u64, members: &[(&str, u64, u32)]) -> TypeTable {
+        // Its members may point to it.
+        let place = self.defs.len();
+        let kind = Kind::Struct(Compound { size, members: Vec::new() });
+        self.defs.push(TypeDef { name: Some(name.into()), kind });
         let members = members
             .iter()
             .map(|(name, offset, size)| {
@@ -58,7 +62,10 @@ impl TypeTable {
                         let of = self.find(Tag::Struct, of).unwrap();
                         match name.strip_suffix("[]") {
                             Some(name) => (name, self.array(of, 0)),
-                            None => (name, of),
+                            None => match name.strip_suffix('*') {
+                                Some(name) => (name, self.pointer(of)),
+                                None => (name, of),
+                            },
                         }
                     }
                     None => (*name, self.member_type(*size)),
@@ -66,8 +73,7 @@ impl TypeTable {
                 MemberDef { name: Some(name.into()), ty, bit_offset: offset * 8, bit_size: None }
             })
             .collect();
-        let kind = Kind::Struct(Compound { size, members });
-        self.defs.push(TypeDef { name: Some(name.into()), kind });
+        self.defs[place].kind = Kind::Struct(Compound { size, members });
         self
     }
 
@@ -80,7 +86,15 @@ impl TypeTable {
     }
 
     fn array(&mut self, of: TypeId, count: u64) -> TypeId {
-        self.defs.push(TypeDef { name: None, kind: Kind::Array { of, count } });
+        self.nameless(Kind::Array { of, count })
+    }
+
+    fn pointer(&mut self, to: TypeId) -> TypeId {
+        self.nameless(Kind::Pointer { to })
+    }
+
+    fn nameless(&mut self, kind: Kind) -> TypeId {
+        self.defs.push(TypeDef { name: None, kind });
         TypeId { source: 0, index: u32::try_from(self.defs.len() - 1).unwrap() }
     }
 

@@ -51,17 +51,29 @@ pub(super) fn argument(
         let why = Why::new(says).at(Spot::Frame { task: task.at, number: frame });
         Some(Asked { value: found.value, reread: found.reread, why })
     });
-    if by_code.as_ref().is_some_and(|asked| !asked.reread) {
-        return by_code;
+    let by_debug_information = || {
+        frames().find_map(|frame| {
+            let (name, value) = parameter(scene, index, frame)?;
+            let function = functions.get(frame)?;
+            let says =
+                format!("in its frame #{frame} {function} the parameter {name} is {value:#x}");
+            let why = Why::new(says).at(Spot::Frame { task: task.at, number: frame });
+            Some(Asked { value, reread: false, why })
+        })
+    };
+    surer(by_code, by_debug_information)
+}
+
+/// What the code tells, unless it read memory for it that may have changed and the debug information
+/// tells too.
+fn surer(
+    by_code: Option<Asked>,
+    by_debug_information: impl Fn() -> Option<Asked>,
+) -> Option<Asked> {
+    match by_code {
+        Some(asked) if !asked.reread => Some(asked),
+        by_code => by_debug_information().or(by_code),
     }
-    let by_debug_information = frames().find_map(|frame| {
-        let (name, value) = parameter(scene, index, frame)?;
-        let function = functions.get(frame)?;
-        let says = format!("in its frame #{frame} {function} the parameter {name} is {value:#x}");
-        let why = Why::new(says).at(Spot::Frame { task: task.at, number: frame });
-        Some(Asked { value, reread: false, why })
-    });
-    by_debug_information.or(by_code)
 }
 
 /// The first parameter of the function of a frame, where its debug information is at hand.
@@ -115,6 +127,19 @@ mod tests {
         assert_eq!(first_parameter(&memory, &lost[..1]), None);
         let short = [local("lock", true, 0, LocalPlace::Bytes(vec![1; 4]))];
         assert_eq!(first_parameter(&memory, &short), None);
+    }
+
+    #[test]
+    fn debug_information_is_asked_where_the_code_leaves_a_doubt_or_tells_nothing() {
+        let asked = |value, reread| Some(Asked { value, reread, why: Why::default() });
+        let chosen = |by_code, by_debug_information: Option<Asked>| {
+            surer(by_code, || by_debug_information.clone()).map(|asked| asked.value)
+        };
+        assert_eq!(chosen(asked(1, false), asked(2, false)), Some(1));
+        assert_eq!(chosen(asked(1, true), asked(2, false)), Some(2));
+        assert_eq!(chosen(asked(1, true), None), Some(1));
+        assert_eq!(chosen(None, asked(2, false)), Some(2));
+        assert_eq!(chosen(None, None), None);
     }
 
     #[test]

@@ -336,3 +336,45 @@ impl Effects for Below<'_, '_> {
         self.calls.of_count(from)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::locks::testing::demo;
+
+    #[test]
+    fn only_its_first_instruction_calls_a_function_and_only_a_short_one_is_followed() {
+        let demo = demo();
+        let calls = Calls::new(&demo);
+        let at = demo.symbols().address("up_read").unwrap();
+        assert!(calls.short(at, DEEP).is_some_and(|found| found.begins_at(at)));
+        assert!(calls.short(at.plus(4), DEEP).is_none());
+        // Nothing is followed below what is itself as deep as may be.
+        assert!(calls.short(at, 0).is_none());
+        let long = demo.symbols().address("vfs_read").unwrap();
+        assert!(demo.symbols().bounds(long).is_some_and(|(start, end)| end.0 - start.0 > 512));
+        assert!(calls.short(long, 1).is_none());
+    }
+
+    #[test]
+    fn of_the_bits_of_a_word_the_first_is_the_lock_of_a_page() {
+        let demo = demo();
+        let calls = Calls::new(&demo);
+        assert_eq!(calls.of_bit(0), Some(api::class(LockKind::Folio, Mode::Excl)));
+        assert_eq!((1..64).find_map(|bit| calls.of_bit(bit)), None);
+    }
+
+    #[test]
+    fn a_pointer_of_the_kernels_own_leads_on_and_one_that_code_was_given_does_not() {
+        let demo = demo();
+        let calls = Calls::new(&demo);
+        let list = demo.symbols().address("hu_never").unwrap().0 + 8;
+        let first = demo.memory().read_u64(VirtAddr(list)).unwrap();
+        let through =
+            |value: &Value| value.load(1, crate::unwind::flow::Slot::Register(Register::Rax));
+        let here = through(&Value::number(list.cast_signed()));
+        assert_eq!(calls.constant(&here, 1), Some(first));
+        assert_eq!(calls.constant(&here, 0), None);
+        assert_eq!(calls.constant(&through(&Value::entry(Register::Rdi)), POINTERS), None);
+    }
+}

@@ -180,7 +180,7 @@ fn rt_rwlock(lock: &Object<'_>) -> Result<Decoded, ObjectError> {
     let raw = lock.member("readers")?.u64()?;
     let count = u32::try_from(raw & u64::from(u32::MAX)).unwrap_or(0);
     let readers = count & !(RT_READER_BIAS | RT_WRITER_BIAS);
-    let writer = count == RT_WRITER_BIAS;
+    let writer = count & RT_WRITER_BIAS != 0;
     let mut decoded = Decoded {
         state: vec![
             ("readers_word", StateValue::Bits(u64::from(count))),
@@ -190,7 +190,7 @@ fn rt_rwlock(lock: &Object<'_>) -> Result<Decoded, ObjectError> {
         ..Decoded::default()
     };
     decoded.state.extend(inner.state);
-    if u64::from(readers) > READERS_LIMIT || readers > 0 && count & RT_WRITER_BIAS != 0 {
+    if u64::from(readers) > READERS_LIMIT || writer && count != RT_WRITER_BIAS {
         let says = format!("readers {count:#x} are no count: not a lock, or damaged");
         return Ok(decoded.impossible(says));
     }

@@ -292,4 +292,6 @@ fn more_readers_or_permits_than_there_are_tasks_are_damage() {
     );
     // A writer that holds it has waited for all readers to leave.
     impossible(rt(0x4000_0001));
+    // And has taken the readers' bias off.
+    impossible(rt(0xc000_0000));
 }

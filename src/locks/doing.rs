@@ -232,6 +232,45 @@ mod tests {
     }
 
     #[test]
+    fn what_the_log_says_of_a_cpu_is_said_of_the_task_that_is_on_it() {
+        let log = ["watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [chain-7:124]"];
+        let complaints = Complaints::of(log.into_iter());
+        let says = |runs: bool| {
+            let mut stage = Stage::new();
+            let index = stage.run("chain-7", 1, &["vfs_read", "ksys_read"]);
+            stage.tasks[index].active = runs;
+            let (scene, at) = (stage.scene(), stage.tasks[index].at);
+            let words = describe(&scene, &[], &Edges::of(&[]), at, &complaints);
+            assert_eq!(messages(&scene, at, &complaints), if runs { vec![0] } else { vec![] });
+            words
+        };
+        let said = " (log: soft lockup, stuck for 26 s)";
+        assert!(says(true).ends_with(said), "{}", says(true));
+        // It was on that CPU before others.
+        assert_eq!(says(false), "is runnable, and not on any CPU");
+    }
+
+    #[test]
+    fn whoever_waits_for_a_condition_is_told_with_where_it_waits_and_that_nobody_came() {
+        use crate::locks::{LockKind, verdict::tests::lock};
+        let mut stage = Stage::new();
+        let waits = ["__schedule", "schedule", "wait_for_completion", "vfs_read", "ksys_read"];
+        let index = stage.enter("chain-7", &waits);
+        let at = stage.tasks[index].at;
+        let says = |kind| {
+            let mut lock = lock("it", kind, &[], &[1]);
+            lock.waiters[0].task.at = at;
+            let locks = [lock];
+            alone(&stage.scene(), &locks, &Edges::of(&locks), at)
+        };
+        assert_eq!(
+            says(LockKind::Completion),
+            "waits for it in vfs_read ← ksys_read, which nobody has completed"
+        );
+        assert_eq!(says(LockKind::Mutex), "waits for it");
+    }
+
+    #[test]
     fn an_interrupt_spins_only_if_it_came_before_the_spinning_began() {
         let interrupted = |functions: &[&str]| {
             let mut stage = Stage::new();

@@ -362,6 +362,46 @@ mod tests {
     }
 
     #[test]
+    fn an_interrupt_gives_nothing_back_of_what_the_code_took_that_it_came_upon() {
+        use iced_x86::IcedError;
+        let symbol = |name: &str| demo().symbols().address(name).unwrap();
+        // The code of a function, and where each of its instructions ends.
+        let made = |at: &str, build: &dyn Fn(&mut CodeAssembler) -> Result<(), IcedError>| {
+            let mut a = CodeAssembler::new(64).unwrap();
+            a.push(rbx).unwrap();
+            a.mov(rbx, rdi).unwrap();
+            build(&mut a).unwrap();
+            let code = a.assemble(symbol(at).0).unwrap();
+            let ends = crate::unwind::flow::decode(&code, symbol(at));
+            (code, ends.iter().map(|it| VirtAddr(it.next_ip())).collect::<Vec<_>>())
+        };
+        let (takes, ends) = made("vfs_read", &|a| {
+            a.call(symbol("down_read").0)?;
+            a.nop()?;
+            a.call(symbol("up_read").0)
+        });
+        let (gives, given) = made("vfs_write", &|a| {
+            a.call(symbol("up_read").0)?;
+            a.call(symbol("msleep").0)
+        });
+        let mut stage = Stage::with(|memory| {
+            memory.put(symbol("vfs_read").0, &takes);
+            memory.put(symbol("vfs_write").0, &gives);
+        });
+        let functions = ["msleep", "vfs_write", "<IRQ> vfs_read", "ksys_read"];
+        let task = stage.run("chain-7", 1, &functions);
+        let frames = &mut stage.traces[task].frames;
+        (frames[1].pc, frames[2].pc) = (given[3], ends[2]);
+        frames[2].sp = frames[3].sp.minus(16);
+        frames[1].sp = frames[2].sp.minus(16);
+        frames[2].registers.set(crate::unwind::Register::Rbx, Some(LOCK));
+        let scene = stage.scene();
+        let held = scene.held(&Code::new(&stage.session));
+        let held = held.iter().map(|it| (it.at, it.sure, it.interrupted)).collect::<Vec<_>>();
+        assert_eq!(held, [(Some(VirtAddr(LOCK)), true, true)]);
+    }
+
+    #[test]
     fn a_task_that_was_switched_off_has_passed_its_runqueues_lock_on() {
         assert_eq!(held_in("__schedule", "_raw_spin_lock", true, false), []);
         assert_eq!(held_in("__schedule", "_raw_spin_lock", true, true), [(LOCK, true)]);

@@ -26,7 +26,7 @@ const MAX_NODES: u64 = 1024;
 const MAX_ZONES: u64 = 8;
 
 /// The locks of the zones of every node (`pglist_data::node_zones`, include/linux/mmzone.h): the list
-/// `node_data` ends with a null pointer, or with its room.
+/// `node_data` has room for as many as there may be.
 fn zone_locks(session: &Session) -> Option<HashMap<VirtAddr, String>> {
     let (types, symbols, memory) = (session.types(), session.symbols(), session.memory());
     let zones = types.structure("pglist_data").ok()?.member("node_zones").ok()?;
@@ -39,8 +39,9 @@ fn zone_locks(session: &Session) -> Option<HashMap<VirtAddr, String>> {
     let mut names = HashMap::default();
     for node in 0..nodes {
         let Ok(data) = memory.read_ptr(table.plus(8 * node)) else { break };
+        // One that the machine does not have; there may be others behind it.
         if data.is_null() {
-            break;
+            continue;
         }
         for number in 0..count {
             let at = data.plus(zones.offset()).plus(number * size);
@@ -178,5 +179,20 @@ mod tests {
         assert!(said.starts_with("on the stack of chain-7[124]"), "{said}");
         assert_eq!(place(LockKind::Mutex, at, "mutex hu_abba_a"), None);
         assert_eq!(place(LockKind::Futex, at, &nameless), None);
+    }
+
+    #[test]
+    fn the_zones_of_a_node_have_its_number_whichever_nodes_the_machine_lacks() {
+        use crate::locks::testing::{Stage, demo};
+        let demo = demo();
+        let table = demo.symbols().address("node_data").unwrap();
+        let node = demo.memory().read_u64(table).unwrap();
+        let stage = Stage::with(|memory| {
+            memory.put64(table.0, 0);
+            memory.put64(table.0 + 8, node);
+        });
+        let names = zone_locks(&stage.session).unwrap();
+        assert!(!names.is_empty());
+        assert!(names.values().all(|name| name.ends_with("of node 1)")), "{names:?}");
     }
 }

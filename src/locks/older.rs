@@ -321,6 +321,24 @@ mod tests {
     }
 
     #[test]
+    fn a_mutex_whose_owner_is_a_thread_info_names_the_task_of_that() {
+        const INFO: u64 = 0xffff_8800_0000_4000;
+        let types = TypeTable::new()
+            .with("thread_info", 104, &[("task", 0, 8), ("flags", 16, 4)])
+            .with("mutex", 32, &[("count", 0, 4), ("owner*: thread_info", 24, 0)])
+            .types();
+        let mut memory = Image::default();
+        memory.put_u64(LOCK, 0);
+        memory.put_u64(LOCK + 24, INFO);
+        memory.put_u64(INFO, 0xffff_8800_0000_2000);
+        let ty = types.structure("mutex").unwrap();
+        let decoded = mutex(&Object::new(&memory, ty, VirtAddr(LOCK))).unwrap();
+        let [holder] = &decoded.holders[..] else { panic!("{decoded:?}") };
+        assert_eq!(holder.task.0, 0xffff_8800_0000_2000);
+        assert!(holder.why.to_string().ends_with("is the thread_info of this task"));
+    }
+
+    #[test]
     fn an_old_rwlock_counts_down_from_its_bias() {
         assert_eq!(rwlock(0x0100_0000).words, "not held");
         assert_eq!(rwlock(0x00ff_fffe).readers, Some(2));

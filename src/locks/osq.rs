@@ -485,6 +485,32 @@ mod tests {
     }
 
     #[test]
+    fn whoever_stands_in_the_queue_of_a_rwsem_waits_for_it_whatever_its_frames_tell() {
+        let (lock, tail) = lock_and("hu_rwsem_w", "rw_semaphore", "osq.tail");
+        let nodes = demo().symbols().address("osq_node").unwrap();
+        let node = |cpu: u32| {
+            let demo = demo();
+            demo.cpus().iter().find(|it| it.number == cpu).unwrap().per_cpu(nodes).0
+        };
+        let mut stage = Stage::with(|memory| {
+            memory.put64(node(2) + 8, 0);
+            memory.put(tail, &3_u32.to_le_bytes());
+        });
+        let spins = stage.run("mm-holder", 2, &["osq_lock", "f"]);
+        let sleeps = stage.enter("rws2-writer1", &["schedule", "rwsem_down_write_slowpath"]);
+        let sleeper = Queued {
+            spinning: false,
+            ..queued(sleeps, Mode::Write, Confidence::Certain, Why::default())
+        };
+        let rwsem = Found::new(LockKind::Rwsem, VirtAddr(lock));
+        let mut waits = Waits::default();
+        waits.found.push(Found { queue: vec![sleeper], ..rwsem });
+        find(&stage.scene(), &Code::new(&stage.session), &mut waits);
+        let queue = waits.found[0].queue.iter().map(|it| (it.task, it.spinning, it.position));
+        assert_eq!(queue.collect::<Vec<_>>(), [(spins, true, Some(1)), (sleeps, false, None)]);
+    }
+
+    #[test]
     fn whoever_spins_for_a_lock_that_nothing_names_is_not_tied() {
         let mut stage = Stage::new();
         stage.run("mm-holder", 2, &["mutex_spin_on_owner", "__mutex_lock.constprop.0", "f"]);

@@ -618,4 +618,87 @@ mod tests {
         assert_eq!(saved(Register::R12), Some(0x3333));
         assert_eq!(saved(Register::R13), None);
     }
+
+    use crate::locks::testing::{Stage, demo};
+
+    /// What vfs_write was given first, and vfs_read before it, by the frames of a task: vfs_read saves what it
+    /// was given in rbx if that is known, and calls this function with what `passes` makes of it; then comes
+    /// vfs_write, which saves what it was given in rbx likewise.
+    fn given(
+        outer: Option<u64>,
+        inner: Option<u64>,
+        calls: &str,
+        passes: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>,
+    ) -> [Option<Concrete>; 2] {
+        let symbol = |name: &str| demo().symbols().address(name).unwrap();
+        let mut a = [(); 2].map(|()| CodeAssembler::new(64).unwrap());
+        for (a, saves) in a.iter_mut().zip([inner, outer]) {
+            a.push(rbx).unwrap();
+            match saves {
+                Some(_) => a.mov(rbx, rdi).unwrap(),
+                None => a.xor(ebx, ebx).unwrap(),
+            }
+        }
+        a[0].call(symbol("msleep").0).unwrap();
+        passes(&mut a[1]).unwrap();
+        a[1].call(symbol(calls).0).unwrap();
+        let at = ["vfs_write", "vfs_read"].map(symbol);
+        let code = [0, 1].map(|it: usize| a[it].assemble(at[it].0).unwrap());
+        let mut stage = Stage::with(|memory| {
+            for (at, code) in at.iter().zip(&code) {
+                memory.put(at.0, code);
+            }
+        });
+        let task = stage.enter("chain-7", &["msleep", "vfs_write", "vfs_read", "ksys_read"]);
+        let frames = &mut stage.traces[task].frames;
+        for (number, kept) in [(2, outer), (1, inner)] {
+            frames[number].pc = at[number - 1].plus(code[number - 1].len() as u64);
+            frames[number].sp = frames[number + 1].sp.minus(16);
+            frames[number].registers.set(Register::Rbx, kept);
+        }
+        let code = Code::new(&stage.session);
+        let stack = Stack::follow(&code, &stage.tasks[task], &stage.traces[task], 4);
+        [1, 2].map(|frame| {
+            let argument = Value::entry(Register::Rdi);
+            let found = stack.concrete(frame, &argument);
+            // A member of it is as far from it.
+            let member = stack.concrete(frame, &argument.plus(0x10));
+            assert_eq!(member.map(|it| it.value - 0x10), found.map(|it| it.value));
+            found
+        })
+    }
+
+    const fn sure(value: u64) -> Option<Concrete> {
+        Some(Concrete { value, reread: false })
+    }
+
+    const OBJECT: u64 = 0xffff_8880_0100_0000;
+
+    #[test]
+    fn an_argument_is_what_the_caller_passed_if_it_called_that_very_function() {
+        let plus_8 = |a: &mut CodeAssembler| a.add(rdi, 8);
+        let lost = given(Some(OBJECT), None, "vfs_write", plus_8);
+        assert_eq!(lost, [sure(OBJECT + 8), sure(OBJECT)]);
+        let other = given(Some(OBJECT), None, "ksys_write", plus_8);
+        assert_eq!(other, [None, sure(OBJECT)]);
+    }
+
+    #[test]
+    fn an_argument_is_told_by_the_callee_that_kept_it_if_that_very_function_was_called() {
+        let plus_8 = |a: &mut CodeAssembler| a.add(rdi, 8);
+        let kept = given(None, Some(OBJECT), "vfs_write", plus_8);
+        assert_eq!(kept, [sure(OBJECT), sure(OBJECT - 8)]);
+        let other = given(None, Some(OBJECT), "ksys_write", plus_8);
+        assert_eq!(other, [sure(OBJECT), None]);
+    }
+
+    #[test]
+    fn an_argument_that_was_read_from_memory_may_have_changed_there_since() {
+        let demo = demo();
+        let list = demo.symbols().address("hu_never").unwrap().plus(8);
+        let value = demo.memory().read_u64(list).unwrap();
+        let load = |a: &mut CodeAssembler| a.mov(rdi, qword_ptr(rdi));
+        let [inner, _] = given(Some(list.0), None, "vfs_write", load);
+        assert_eq!(inner, Some(Concrete { value, reread: true }));
+    }
 }

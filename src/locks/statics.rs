@@ -107,11 +107,9 @@ fn is_held(scene: &Scene<'_>, queue: &Queue, at: VirtAddr) -> bool {
     }
     let decoded = decode::decode(scene.session, queue.kind, at, false);
     decoded.is_ok_and(|decoded| {
-        decoded.doubts.is_empty()
-            && decoded.holders.iter().any(|holder| {
-                holder.confidence == super::Confidence::Certain
-                    && scene.index_of(holder.task).is_some()
-            })
+        decoded.holders.iter().any(|holder| {
+            holder.confidence == super::Confidence::Certain && scene.index_of(holder.task).is_some()
+        })
     })
 }
 

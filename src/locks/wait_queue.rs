@@ -437,6 +437,9 @@ mod tests {
             assert_eq!(key, Some((VirtAddr(STACK), VirtAddr(WORD), -1)));
             memory.put_u64(STACK + 8, 64);
             assert_eq!(layout.key(&memory, Entry::Bit, node), None);
+            memory.put_u64(STACK + 8, 7);
+            memory.put_u64(STACK, 0);
+            assert_eq!(layout.key(&memory, Entry::Bit, node), None);
         }
     }
 
@@ -538,6 +541,34 @@ mod tests {
             memory.put64(nodes[2] - 8, 0);
         });
         assert!(waits.found.is_empty(), "{:?}", waits.found);
+    }
+
+    /// Who waits in the one queue that is found.
+    fn members(waits: &Waits) -> Vec<usize> {
+        let [lock] = &waits.found[..] else { panic!("{:?}", waits.found) };
+        lock.queue.iter().map(|queued| queued.task).collect()
+    }
+
+    #[test]
+    fn an_entry_that_names_another_task_than_that_on_whose_stack_it_is_is_nobodys() {
+        let waits = queued("autoremove_wake_function", Uninterruptible, |memory, nodes| {
+            memory.put64(nodes[2] - 16, task(&demo(), "chain-7").at.0);
+        });
+        assert_eq!(members(&waits), [0]);
+    }
+
+    #[test]
+    fn a_list_head_on_a_stack_that_leads_only_to_itself_is_no_queue() {
+        let waits = queued("autoremove_wake_function", Uninterruptible, |memory, nodes| {
+            // Not chain-7's entry any more, but an empty list behind its own address.
+            let [head, list, other] = nodes;
+            memory.put64(list - 8, 0);
+            for (from, to) in [(list, list), (head, other), (other, head)] {
+                memory.put64(from, to);
+                memory.put64(to + 8, from);
+            }
+        });
+        assert_eq!(members(&waits), [1]);
     }
 
     #[test]

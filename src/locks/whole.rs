@@ -243,7 +243,17 @@ mod tests {
         TypeTable::new()
             .with("page", 64, &[("flags", 0, 8), ("mapping", 24, 8), ("index", 32, 8)])
             .with("address_space", 64, &[("host", 0, 8)])
-            .with("inode", 600, &[("i_sb", 40, 8), ("i_ino", 64, 8), ("i_state", 0x98, 8)])
+            .with("hlist_head", 8, &[("first", 0, 8)])
+            .with(
+                "inode",
+                600,
+                &[
+                    ("i_sb", 40, 8),
+                    ("i_ino", 64, 8),
+                    ("i_state", 0x98, 8),
+                    ("i_dentry: hlist_head", 0x100, 0),
+                ],
+            )
             .with("super_block", 800, &[("s_type", 40, 8), ("s_id", 0x100, 32)])
             .with("file_system_type", 64, &[("name", 0, 8)])
             .with("buffer_head", 104, &[("b_state", 0, 8), ("b_blocknr", 24, 8), ("b_bdev", 48, 8)])
@@ -323,6 +333,34 @@ mod tests {
         }
         let told = whole(&tmpfs, Flags::Page, PAGE);
         assert_eq!(told.as_deref(), Some("page 3 of inode 12 of tmpfs"));
+    }
+
+    #[test]
+    fn an_inode_has_the_path_of_its_name_and_the_root_of_a_file_system_has_none() {
+        const ROOT: u64 = 0xffff_8880_0006_0000;
+        const ENTRY: u64 = 0xffff_8880_0006_1000;
+        let types = types()
+            .with("qstr", 16, &[("len", 4, 4), ("name", 8, 8)])
+            .with(
+                "dentry",
+                192,
+                &[("d_parent*: dentry", 24, 0), ("d_name: qstr", 32, 0), ("d_alias", 176, 8)],
+            )
+            .types();
+        let told = |entry: u64| {
+            let mut memory = memory();
+            memory.put_u64(INODE + 0x100, entry + 176);
+            for (at, name) in [(ROOT, "/"), (ENTRY, "log")] {
+                memory.put_u64(at + 24, ROOT);
+                memory.put(at + 36, &u32::try_from(name.len()).unwrap().to_le_bytes());
+                memory.put_u64(at + 40, at + 0x100);
+                memory.put(at + 0x100, name.as_bytes());
+            }
+            let kernel = Kernel { memory: &memory, types: &types, symbols: &Symbols::default() };
+            Flags::Inode.whole(kernel, VirtAddr(INODE + 0x98)).unwrap()
+        };
+        assert_eq!(told(ENTRY), "log (inode 12 of ext4 sda1)");
+        assert_eq!(told(ROOT), "inode 12 of ext4 sda1");
     }
 
     #[test]

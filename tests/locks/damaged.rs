@@ -3,7 +3,7 @@
 use super::memory::{Memory, demo};
 use hangscope::dump::VirtAddr;
 use hangscope::kernel::Session;
-use hangscope::locks::{Lock, LockGraph, analyse};
+use hangscope::locks::{Lock, LockGraph, Mode, analyse};
 
 /// `LIST_POISON1`: where a removed entry's `next` points.
 const POISON: u64 = 0xdead_0000_0000_0100;
@@ -114,17 +114,21 @@ fn a_next_pointer_into_nothing_leaves_the_list_to_be_read_from_its_other_end() {
 fn a_waiter_whose_links_are_both_lost_is_tied_by_what_its_function_was_called_with() {
     let story = Story::of("hu_rwsem_w");
     let list = story.list("wait_list");
-    let after = story.damaged(|memory| {
-        memory.put64(list[2], POISON);
-        memory.put64(list[2] + 8, POISON);
-    });
-    let mut waiters = after.waiters();
-    assert_eq!(waiters.pop(), Some("rws2-writer1"));
-    assert_eq!(waiters.len(), 3);
-    let lost = after.lock.waiters.last().unwrap();
-    assert_eq!(lost.position, None);
-    after.doubts("does not point back");
-    after.doubts("rws2-writer1[134]: it sleeps in");
+    for (node, name, mode) in
+        [(list[1], "rws2-reader1", Mode::Read), (list[2], "rws2-writer1", Mode::Write)]
+    {
+        let after = story.damaged(|memory| {
+            memory.put64(node, POISON);
+            memory.put64(node + 8, POISON);
+        });
+        let mut waiters = after.waiters();
+        assert_eq!(waiters.pop(), Some(name));
+        assert_eq!(waiters.len(), 3);
+        let lost = after.lock.waiters.last().unwrap();
+        assert_eq!((lost.position, lost.mode), (None, mode));
+        after.doubts("does not point back");
+        after.doubts(&format!("{}: it sleeps in", lost.task.label()));
+    }
 }
 
 #[test]

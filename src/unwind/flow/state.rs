@@ -86,11 +86,6 @@ fn is_error(number: i64) -> bool {
     (ERRORS..0).contains(&narrow.map_or(number, i64::from))
 }
 
-/// Whether a number in 32 or 64 bits is negative, where both say the same.
-fn sign(number: i64) -> Option<bool> {
-    (is_error(number) || i32::try_from(number).is_ok()).then(|| is_error(number) || number < 0)
-}
-
 /// At most this many values are remembered to be zero, and not to be.
 const NONZERO: usize = 8;
 
@@ -632,11 +627,12 @@ impl State {
         if stands_for_error(&value) && !error {
             return None;
         }
-        if value.base == Base::Zero && counted == 0 {
-            match sign(value.offset) {
-                Some(negative) if negative != error => return None,
-                _ => {}
-            }
+        // Of a number in 64 bits it is not known whether the flags tell of all of them.
+        if value.base == Base::Zero
+            && counted == 0
+            && i32::try_from(value.offset).is_ok_and(|number| (number < 0) != error)
+        {
+            return None;
         }
         let mut state = self.clone();
         if let Base::Made { ip, slot: Slot::Register(Register::Rax) } = value.base

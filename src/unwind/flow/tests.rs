@@ -555,38 +555,94 @@ fn a_trylock_whose_result_nobody_has_looked_at_is_not_certain() {
     assert!(!taken.certain());
 }
 
-/// Takes the lock that rdi names if `first` or else if not, by a test of its second argument.
-fn on_one_path(first: bool) -> Passage {
+/// Which of two paths takes a lock: the one that the test jumps over, the one that it jumps to, or the one
+/// before it, so that the state with the lock is the first to arrive where the paths meet.
+#[derive(Clone, Copy, Debug)]
+enum Path {
+    Skipped,
+    JumpedTo,
+    First,
+}
+
+/// Takes the lock that rdi names on one of two paths, by a test of its second argument.
+fn on_one_path(path: Path) -> Passage {
     asleep(|a| {
-        let mut sleep = a.create_label();
+        let (mut sleep, mut other) = (a.create_label(), a.create_label());
         a.push(rbx)?;
         a.test(esi, esi)?;
-        if first {
-            a.je(sleep)?;
-            a.call(LOCK)?;
-            a.set_label(&mut sleep)?;
-            a.call(SLEEP)?;
-            a.pop(rbx)?;
-            return a.ret();
+        match path {
+            Path::Skipped => {
+                a.je(sleep)?;
+                a.call(LOCK)?;
+            }
+            Path::JumpedTo => a.jne(other)?,
+            Path::First => {
+                a.je(other)?;
+                a.call(LOCK)?;
+                a.jmp(sleep)?;
+                a.set_label(&mut other)?;
+                a.nop()?;
+            }
         }
-        let mut lock = a.create_label();
-        a.jne(lock)?;
         a.set_label(&mut sleep)?;
         a.call(SLEEP)?;
         a.pop(rbx)?;
         a.ret()?;
-        a.set_label(&mut lock)?;
-        a.call(LOCK)?;
-        a.jmp(sleep)
+        if let Path::JumpedTo = path {
+            a.set_label(&mut other)?;
+            a.call(LOCK)?;
+            a.jmp(sleep)?;
+        }
+        Ok(())
     })
 }
 
 #[test]
 fn a_lock_taken_on_one_path_is_not_certain_whichever_path_is_followed_first() {
-    for first in [false, true] {
-        let [taken] = &on_one_path(first).before.taken[..] else { panic!("{first}") };
-        assert!(!taken.certain(), "{first}");
+    for path in [Path::Skipped, Path::JumpedTo, Path::First] {
+        let [taken] = &on_one_path(path).before.taken[..] else { panic!("{path:?}") };
+        assert!(!taken.certain(), "{path:?}");
     }
+}
+
+#[test]
+fn a_trylock_whose_result_was_looked_at_on_one_path_only_is_not_certain() {
+    let passage = asleep(|a| {
+        let (mut sleep, mut out) = (a.create_label(), a.create_label());
+        a.push(rbx)?;
+        a.mov(ebx, esi)?;
+        a.call(TRYLOCK)?;
+        a.test(ebx, ebx)?;
+        a.je(sleep)?;
+        a.test(eax, eax)?;
+        a.je(out)?;
+        a.set_label(&mut sleep)?;
+        a.call(SLEEP)?;
+        a.set_label(&mut out)?;
+        a.pop(rbx)?;
+        a.ret()
+    });
+    let [taken] = &passage.before.taken[..] else { panic!("{passage:?}") };
+    assert!(!taken.certain());
+}
+
+#[test]
+fn an_unlock_in_an_earlier_turn_of_a_loop_whose_name_is_lost_leaves_a_doubt() {
+    let passage = asleep(|a| {
+        let mut again = a.create_label();
+        a.push(rbx)?;
+        a.mov(rbx, rdi)?;
+        a.call(LOCK)?;
+        a.set_label(&mut again)?;
+        a.mov(rdi, qword_ptr(rbx))?;
+        a.call(UNLOCK)?;
+        a.call(SLEEP)?;
+        a.jmp(again)
+    });
+    let [taken] = &passage.before.taken[..] else { panic!("{passage:?}") };
+    // This turn's has a name, which will tell; the last turn's has none any more.
+    assert_eq!(taken.maybe_given.len(), 1);
+    assert!(!taken.always);
 }
 
 #[test]
