@@ -517,6 +517,29 @@ fn the_log_opens_at_its_end_and_can_be_searched() {
 }
 
 #[test]
+fn the_lock_graph_and_the_reasons_can_be_searched() {
+    let found = |keys: &str| {
+        let driver = after(keys, 120, 40);
+        let row = &driver.app.lock_rows[driver.app.here.windows.locks.cursor];
+        let line = super::screen::locks::line(&driver.app, driver.app.locks.ready().unwrap(), row);
+        line.text().trim().to_owned()
+    };
+    assert_eq!(found("L/chain<enter>"), "└─ ● chain-7[124] UN 1st in line 31s");
+    assert_eq!(found("L/chain<enter>n"), "◆ holds hu_chain+224 (excl)");
+    assert_eq!(found("L/chain<enter>nN"), "└─ ● chain-7[124] UN 1st in line 31s");
+    assert_eq!(found("L/chain<enter>nnn"), "└─ ● chain-7[124] UN 1st in line 31s", "round it goes");
+    assert_eq!(found("<s-tab>/kworker<enter>"), "└─ ● kworker/0:1[9] ID excl, 1st in line 31s");
+    // The evidence is that of the line that was found.
+    let shown = text_of(&after("L/bystander<enter>", 120, 40));
+    assert!(shown.contains("struct mutex hu_abba_a at"), "{shown}");
+    let shown = text_of(&after("L/somebody<enter>", 120, 40));
+    assert!(shown.contains("not found in what is unfolded: somebody"), "{shown}");
+    let why = after("b/abba-2<enter>", 120, 40);
+    let line = why.app.why.rows[why.app.here.windows.why.cursor].line.text();
+    assert!(why.app.here.windows.why.cursor > 0 && line.contains("abba-2"), "{line}");
+}
+
+#[test]
 fn memory_shows_words_and_what_is_missing() {
     let driver = after("g0x1000<enter>", 120, 40);
     let shown = text(&driver.app);

@@ -69,6 +69,9 @@ const LOCKS: &[Binding] = &[
     key("}", Action::NextComponent, "next", "the next deadlock or root blocker"),
     key("{", Action::PreviousComponent, "", "the one before"),
     key("h <left>", Action::Collapse, "", "go to the line above that this one hangs on"),
+    SEARCH_UNFOLDED,
+    NEXT_UNFOLDED,
+    PREVIOUS_MATCH,
 ];
 
 const WHY: &[Binding] = &[
@@ -79,11 +82,17 @@ const WHY: &[Binding] = &[
         "go to the task or the lock; on a claim, to what it rests on; or unfold",
     ),
     key("<space> l <right>", Action::Expand, "", "show or fold those who are alike"),
+    SEARCH_UNFOLDED,
+    NEXT_UNFOLDED,
+    PREVIOUS_MATCH,
 ];
 
 const MEMORY: &[Binding] =
     &[key("<enter>", Action::Enter, "follow", "follow the first word of the row as a pointer")];
 
+// No hints for these two: the footer is full.
+const SEARCH_UNFOLDED: Binding = key("/", Action::Search, "", "search in what is unfolded");
+const NEXT_UNFOLDED: Binding = key("n", Action::SearchNext, "", "next match");
 const SEARCH: Binding = key("/", Action::Search, "search", "search");
 const NEXT_MATCH: Binding = key("n", Action::SearchNext, "next", "next match");
 const PREVIOUS_MATCH: Binding = key("N", Action::SearchPrevious, "", "previous match");

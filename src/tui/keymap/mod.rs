@@ -65,7 +65,7 @@ pub(crate) enum When {
 }
 
 impl When {
-    fn holds(self, context: Context) -> bool {
+    pub(crate) fn holds(self, context: Context) -> bool {
         match self {
             When::Pane(pane) => context.screen == Screen::Overview && context.pane == pane,
             When::Locks => {

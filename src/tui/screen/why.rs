@@ -15,6 +15,9 @@ pub(super) fn draw_why(app: &App, buf: &mut Buffer, area: Rect) {
     if let Some(row) = app.selected() {
         about.push(row.task.label(), Role::Task);
     }
+    if !app.here.search.is_empty() {
+        about.push(format!("  /{}", app.here.search), Role::Match);
+    }
     let rows = &app.why.rows;
     let title = Title { name: "Why and whom", about, right: position(window, rows.len()) };
     let inside = frame(buf, area, &title, true, app.theme);
@@ -27,6 +30,6 @@ pub(super) fn draw_why(app: &App, buf: &mut Buffer, area: Rect) {
         return empty(buf, inside, text, role, app.theme);
     }
     super::rows(app, buf, inside, window, rows.len(), true, |n| {
-        rows.get(n).map(|row| row.line.clone()).unwrap_or_default()
+        rows.get(n).map(|row| row.line.clone()).unwrap_or_default().marking(&app.here.search)
     });
 }

@@ -4,14 +4,13 @@ use crate::dump::VirtAddr;
 use crate::tui::action::Action;
 use crate::tui::app::{App, Effect};
 use crate::tui::history::Screen;
-use crate::tui::keymap::Pane;
+use crate::tui::keymap::{Pane, When};
 use crate::tui::layout::Frames;
-use crate::tui::screen::locks::lock_areas;
+use crate::tui::screen::locks::{line as lock_line, lock_areas};
 use crate::tui::screen::source::functions_height;
 use crate::tui::theme::Role;
 use crate::tui::widget::window::Window;
 use ratatui::layout::Rect;
-use std::borrow::Cow;
 
 /// The rows of a page where the cursor is.
 pub(super) fn page(app: &App) -> isize {
@@ -131,43 +130,65 @@ pub(super) fn search(app: &mut App, forward: bool, here: bool) {
     if needle.is_empty() {
         return;
     }
-    let lines: Vec<Cow<'_, str>> = match app.here.screen {
-        Screen::Log => {
-            app.log.ready().into_iter().flatten().map(|line| line.text.as_str().into()).collect()
-        }
-        Screen::Output => {
-            let lines = app.output.ready().into_iter().flat_map(|output| &output.lines);
-            lines.map(|(line, _)| line.as_str().into()).collect()
-        }
-        Screen::Code => {
-            let Some(view) = app.code.ready() else { return };
-            app.code_rows.iter().map(|row| row.text(view)).collect()
-        }
-        Screen::Source => app.source_lines().iter().map(|line| line.as_str().into()).collect(),
-        _ => return,
-    };
-    let windows = &app.here.windows;
-    let cursor = match app.here.screen {
-        Screen::Log => windows.log.cursor,
-        Screen::Code => windows.code.cursor,
-        Screen::Source => windows.source.cursor,
-        _ => windows.output.cursor,
-    };
+    let Some(lines) = searched(app) else { return };
+    let cursor = searching(app).cursor;
     let len = lines.len();
     let start = usize::from(!here);
     let found = (start..len + start)
         .map(|n| if forward { cursor + n } else { cursor + len - n } % len.max(1))
         .find(|n| lines.get(*n).is_some_and(|line| line.to_lowercase().contains(&needle)));
+    match found {
+        Some(line) => {
+            app.touch();
+            // The evidence is for the line that the cursor was on.
+            if app.here.windows.locks.cursor != line && When::Locks.holds(app.context()) {
+                app.here.windows.evidence = Window::default();
+            }
+            searching(app).cursor = line;
+        }
+        None => {
+            let folds = When::Locks.holds(app.context()) || app.here.screen == Screen::Why;
+            let folded = if folds { " in what is unfolded" } else { "" };
+            let says = format!("not found{folded}: {}", app.here.search);
+            app.message = Some((Role::Fault, says));
+        }
+    }
+}
+
+/// The lines that a search goes through.
+fn searched(app: &App) -> Option<Vec<String>> {
+    Some(match app.here.screen {
+        Screen::Log => {
+            app.log.ready().into_iter().flatten().map(|line| line.text.clone()).collect()
+        }
+        Screen::Output => {
+            let lines = app.output.ready().into_iter().flat_map(|output| &output.lines);
+            lines.map(|(line, _)| line.clone()).collect()
+        }
+        Screen::Code => {
+            let view = app.code.ready()?;
+            app.code_rows.iter().map(|row| row.text(view).into_owned()).collect()
+        }
+        Screen::Source => app.source_lines().to_vec(),
+        Screen::Why => app.why.rows.iter().map(|row| row.line.text()).collect(),
+        _ if When::Locks.holds(app.context()) => {
+            let graph = app.locks.ready()?;
+            app.lock_rows.iter().map(|row| lock_line(app, graph, row).text()).collect()
+        }
+        Screen::Locks | Screen::Overview | Screen::Memory => return None,
+    })
+}
+
+/// What moves over them.
+fn searching(app: &mut App) -> &mut Window {
     let windows = &mut app.here.windows;
-    let window = match app.here.screen {
+    match app.here.screen {
         Screen::Log => &mut windows.log,
         Screen::Code => &mut windows.code,
         Screen::Source => &mut windows.source,
-        _ => &mut windows.output,
-    };
-    match found {
-        Some(line) => window.cursor = line,
-        None => app.message = Some((Role::Fault, format!("not found: {}", app.here.search))),
+        Screen::Why => &mut windows.why,
+        Screen::Locks | Screen::Overview => &mut windows.locks,
+        Screen::Output | Screen::Memory => &mut windows.output,
     }
 }
 

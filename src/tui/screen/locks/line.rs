@@ -11,7 +11,7 @@ use crate::tui::widget::lines::Line;
 use std::time::Duration;
 
 /// The line with the branches of the tree before it.
-pub(super) fn line(app: &App, graph: &LockGraph, row: &LockRow) -> Line {
+pub(crate) fn line(app: &App, graph: &LockGraph, row: &LockRow) -> Line {
     let glyphs = app.theme.glyphs;
     let mut line = Line::of(" ", Role::Text);
     for trail in &row.trail {

@@ -10,7 +10,8 @@ use crate::tui::theme::Role;
 use crate::tui::widget::frame::{Title, empty, frame};
 use crate::tui::widget::lines::Line;
 use crate::tui::widget::window::Window;
-use line::{describe, line};
+use line::describe;
+pub(crate) use line::line;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -139,6 +140,9 @@ fn begin<'a>(
         let counts = format!("{}, {}", count(locks, "lock"), count(roots, "root blocker"));
         about.push(counts, Role::Dim);
     }
+    if !app.here.search.is_empty() {
+        about.push(format!("  /{}", app.here.search), Role::Match);
+    }
     let right = position(app.here.windows.locks, app.lock_rows.len());
     let inside = frame(buf, area, &Title { name: "Locks", about, right }, focus, app.theme);
     if graph.is_none_or(|_| app.lock_rows.is_empty()) {
@@ -156,6 +160,9 @@ fn begin<'a>(
 fn tree(app: &App, buf: &mut Buffer, area: Rect, graph: &LockGraph, focus: bool) {
     let window = app.here.windows.locks;
     super::rows(app, buf, area, window, app.lock_rows.len(), focus, |n| {
-        app.lock_rows.get(n).map(|row| line(app, graph, row)).unwrap_or_default()
+        app.lock_rows
+            .get(n)
+            .map(|row| line(app, graph, row).marking(&app.here.search))
+            .unwrap_or_default()
     });
 }
