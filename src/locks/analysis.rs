@@ -766,4 +766,61 @@ mod tests {
             assert!(lock.doubts[0].contains("not a canonical address"), "{:?}", lock.doubts);
         }
     }
+
+    use crate::locks::testing::{demo, task as task_of};
+
+    /// The deadlocks where tasks sleep for rt_mutexes: who waits for which, which who has.
+    fn deadlocks(chain: &[(&str, &str, &str)]) -> Vec<Vec<String>> {
+        let demo = demo();
+        let offset = |ty, path| demo.types().structure(ty).unwrap().offset_of(path).unwrap();
+        let waiter = |comm| task_of(&demo, comm).stack.plus(0x100);
+        let mut stage = Stage::with(|memory| {
+            for (comm, symbol, owner) in chain {
+                let lock = demo.symbols().address(symbol).unwrap().0;
+                let member = |path| waiter(comm).0 + offset("rt_mutex_waiter", path);
+                memory.put64(member("task"), task_of(&demo, comm).at.0);
+                memory.put64(member("lock"), lock);
+                for side in ["rb_right", "rb_left"] {
+                    memory.put64(member("tree") + offset("rb_node", side), 0);
+                }
+                memory.put64(lock + offset("rt_mutex_base", "waiters"), member("tree"));
+                memory
+                    .put64(lock + offset("rt_mutex_base", "owner"), task_of(&demo, owner).at.0 | 1);
+            }
+        });
+        for (comm, ..) in chain {
+            let functions = ["schedule", "rt_mutex_slowlock_block", "rt_mutex_lock"];
+            let index = stage.enter(comm, &functions);
+            stage.tasks[index].pi_blocked_on = Ok(waiter(comm));
+        }
+        for (_, _, owner) in chain {
+            if chain.iter().all(|(comm, ..)| comm != owner) {
+                stage.enter(owner, &["schedule", "vfs_read"]);
+            }
+        }
+        let (scene, mut waits) = (stage.scene(), waiting::Waits::default());
+        pi::find(&scene, &Code::new(&stage.session), &mut waits);
+        let names = Names::new(&stage.session, &stage.tasks);
+        let locks: Vec<Lock> =
+            waits.found.into_iter().map(|found| lock(&scene, &names, found)).collect();
+        assert_eq!(locks.len(), chain.len());
+        assert!(locks.iter().all(|lock| lock.doubts.is_empty()), "{locks:?}");
+        let cycles = graph::cycles(&locks, &Edges::of(&locks));
+        let names = |cycle: super::super::Cycle| {
+            cycle.tasks.iter().map(|task| task.comm.to_string()).collect()
+        };
+        cycles.into_iter().map(names).collect()
+    }
+
+    #[test]
+    fn a_chain_of_rt_mutexes_that_leads_back_is_a_deadlock_and_one_that_ends_is_none() {
+        let [a, b] = ["hu_abba_a", "hu_abba_b"];
+        let ring = deadlocks(&[("chain-6", a, "chain-7"), ("chain-7", b, "chain-6")]);
+        assert_eq!(ring, [["chain-6", "chain-7"]]);
+        assert_eq!(deadlocks(&[("chain-7", a, "chain-7")]), [["chain-7"]]);
+        // chain-6 waits for one whose chain loops, and is no part of that.
+        let behind = deadlocks(&[("chain-7", a, "chain-7"), ("chain-6", b, "chain-7")]);
+        assert_eq!(behind, [["chain-7"]]);
+        assert!(deadlocks(&[("chain-7", a, "chain-6")]).is_empty());
+    }
 }

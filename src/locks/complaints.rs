@@ -4,6 +4,11 @@
 
 use std::collections::BTreeMap;
 
+/// What RCU says of a stall before it names the CPUs and tasks: in braces behind it where it is
+/// expedited, and in all before 3.19; else on the lines that follow.
+const STALLS: [&str; 3] =
+    ["self-detected stall on CPU", "detected stalls on CPUs", "detected expedited stalls on CPUs"];
+
 /// Whom a message is about.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Whom {
@@ -46,19 +51,19 @@ impl Complaints {
             } else if let Some(rest) = after(text, "hard LOCKUP on cpu ") {
                 found.add(number(rest).map(Whom::Cpu), "hard", "hard lockup".to_owned());
             } else if let Some(rest) = after(text, "INFO: task ") {
-                let hung = after(rest, " blocked for more than ");
+                // ` blocked for more than `, since 7.0 perhaps ` blocked in I/O wait for more than `.
+                let hung = rest.split_once(" for more than ");
                 // The name may have colons in it, the number has none.
-                let name = rest.split(" blocked for more than ").next().unwrap_or("");
-                let pid = name.rsplit(':').next().and_then(number);
-                if let (Some(seconds), Some(pid)) = (hung.and_then(number), pid) {
+                let name = hung.and_then(|(who, _)| who.rsplit_once(" blocked"));
+                let pid = name.and_then(|(name, _)| number(name.rsplit(':').next()?));
+                let seconds = hung.and_then(|(_, seconds)| number(seconds));
+                if let (Some(seconds), Some(pid)) = (seconds, pid) {
                     let words = format!("hung for more than {seconds} s");
                     found.add(Some(Whom::Task(pid)), "hung", words);
                 }
-            } else if rcu.contains("self-detected stall on CPU")
-                || rcu.contains("detected stalls on CPUs")
-                || rcu.contains("detected expedited stalls on CPUs")
-            {
+            } else if let Some(rest) = STALLS.iter().find_map(|stall| after(rcu, stall)) {
                 stalled = true;
+                found.stalled(rest);
             } else if let Some(rest) = after(rcu, "detected stall on CPU ") {
                 found.add(number(rest).map(Whom::Cpu), "rcu", "RCU stall".to_owned());
             } else if let Some(rest) = text.strip_prefix("CPU: ") {
@@ -93,6 +98,18 @@ impl Complaints {
             }
         }
         found
+    }
+
+    /// Those in braces on the very line that tells of a stall: `{ 2-...D P131 }`.
+    fn stalled(&mut self, rest: &str) {
+        let list = after(rest, "{").and_then(|list| list.split('}').next()).unwrap_or_default();
+        for name in list.split_whitespace() {
+            let whom = match name.strip_prefix('P') {
+                Some(pid) => number(pid).map(Whom::Task),
+                None => number(name).map(Whom::Cpu),
+            };
+            self.add(whom, "rcu", "RCU stall".to_owned());
+        }
     }
 
     fn add(&mut self, whom: Option<Whom>, kind: &'static str, words: String) {
@@ -205,6 +222,55 @@ mod tests {
         let found = of(&["INFO: task kworker/u8:0:9 blocked for more than 120 seconds."]);
         assert_eq!(found.about(&Whom::Task(9)), ["hung for more than 120 s"]);
         assert_eq!(of(&["INFO: task x"]).in_words(|_| None), "");
+        // As 7.x says it; and what follows may have colons too.
+        let io = of(&["INFO: task dd:456 blocked in I/O wait for more than 122 seconds. at 3:7"]);
+        assert_eq!(io.about(&Whom::Task(456)), ["hung for more than 122 s"]);
+    }
+
+    #[test]
+    fn a_stall_may_name_its_cpus_and_tasks_in_braces_on_its_own_line() {
+        let expedited = "rcu: INFO: rcu_preempt detected expedited stalls on CPUs/tasks: { 2-...D P131 } 21 jiffies s: 105 root: 0x4/.";
+        let found = of(&[expedited]);
+        assert_eq!(found.about(&Whom::Cpu(2)), ["RCU stall"]);
+        assert_eq!(found.about(&Whom::Task(131)), ["RCU stall"]);
+        assert_eq!(found.said.len(), 2);
+        let old = of(&["INFO: rcu_sched self-detected stall on CPU { 3}  (t=60000 jiffies g=7)"]);
+        assert_eq!(old.about(&Whom::Cpu(3)), ["RCU stall"]);
+        let own = of(&[
+            "rcu: INFO: rcu_preempt self-detected stall on CPU",
+            "rcu: \t1-....: (5249 ticks this GP) idle=fe9c/1/0x4 softirq=137/138 fqs=2623",
+            "4-port hub found",
+        ]);
+        assert_eq!(own.about(&Whom::Cpu(1)), ["RCU stall"]);
+        assert_eq!(own.said.len(), 1);
+    }
+
+    #[test]
+    fn what_was_said_is_known_by_its_message_and_the_tasks_by_their_numbers() {
+        let found = of(&[
+            "booting",
+            "INFO: task abba:98 blocked for more than 120 seconds.",
+            "watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [spin-holder:131]",
+            "INFO: task abba:98 blocked for more than 241 seconds.",
+        ]);
+        assert_eq!(found.messages(&Whom::Task(98)).collect::<Vec<_>>(), [3]);
+        assert_eq!(found.messages(&Whom::Cpu(1)).collect::<Vec<_>>(), [2]);
+        assert_eq!(found.messages(&Whom::Cpu(2)).count(), 0);
+        assert_eq!(found.tasks().collect::<Vec<_>>(), [98]);
+    }
+
+    #[test]
+    fn what_ran_on_a_cpu_is_what_its_backtrace_behind_the_complaint_says() {
+        let told = |line: &str| {
+            let hard = "NMI watchdog: Watchdog detected hard LOCKUP on cpu 4";
+            let before = of(&[line, hard]).in_words(|_| None);
+            assert_eq!(before, "The log says: hard lockup: CPU 4.", "{line}");
+            of(&[hard, line]).in_words(|_| None)
+        };
+        for rest in ["Tainted: G W 6.1 #1", "Kdump: loaded Not tainted 4.18", "Not tainted 6.1"] {
+            let words = told(&format!("CPU: 4 PID: 9 Comm: a b {rest}"));
+            assert_eq!(words, "The log says: hard lockup: CPU 4, which ran a b[9].");
+        }
     }
 
     #[test]

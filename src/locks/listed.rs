@@ -388,4 +388,127 @@ mod tests {
         assert_eq!(mode_of(LockKind::Mutex, None, 0), Mode::Excl);
         assert_eq!(mode_of(LockKind::Completion, None, 0), Mode::None);
     }
+
+    use crate::kernel::testing::TypeTable;
+    use crate::locks::testing::{Stage, demo, memory::Memory, task};
+
+    const NAMES: [&str; 2] = ["chain-7", "chain-6"];
+
+    /// The address of one of the demo's mutexes.
+    fn mutex(name: &str) -> u64 {
+        demo().symbols().address(name).unwrap().0
+    }
+
+    /// Where these tasks' waiters lie on their stacks.
+    fn waiters() -> [u64; 2] {
+        NAMES.map(|comm| task(&demo(), comm).sp.clone().unwrap().0 + 0x80)
+    }
+
+    /// Who waits for what where two tasks sleep in mutex_lock, each with a waiter in its frames and with the
+    /// addresses of two mutexes: the second leads to the first waiter, and the waiters to each other; once
+    /// they have come to harm.
+    fn headless(harm: impl FnOnce(&mut Memory<'_>)) -> (Vec<Found>, Vec<Untied>) {
+        let mut stage = Stage::with(|memory| {
+            let waiters = waiters();
+            for (comm, waiter) in NAMES.iter().zip(waiters) {
+                for at in (waiter - 0x80..waiter + 0x40).step_by(8) {
+                    memory.put64(at, 0);
+                }
+                memory.put64(waiter - 0x40, mutex("hu_abba_b"));
+                memory.put64(waiter - 0x38, mutex("hu_abba_a"));
+                memory.put64(waiter + 24, task(&demo(), comm).at.0);
+            }
+            link(memory, &waiters.map(|waiter| waiter + 8));
+            memory.put64(mutex("hu_abba_a") + 16, waiters[0]);
+            harm(memory);
+        });
+        for comm in NAMES {
+            stage.enter(comm, &["schedule", "__mutex_lock.constprop.0", "mutex_lock", "vfs_read"]);
+        }
+        let queues = [queue(LockKind::Mutex, Head::First(16), None)];
+        find(&stage.scene(), &Code::new(&stage.session), &queues)
+    }
+
+    /// Makes a ring of these nodes.
+    fn link(memory: &mut Memory<'_>, nodes: &[u64]) {
+        for (node, next) in nodes.iter().zip(nodes.iter().cycle().skip(1)) {
+            memory.put64(*node, *next);
+            memory.put64(next + 8, *node);
+        }
+    }
+
+    #[test]
+    fn a_ring_without_a_head_is_that_of_the_lock_on_the_stack_that_points_to_a_waiter_of_it() {
+        let (found, untied) = headless(|_| {});
+        assert!(untied.is_empty(), "{}", untied[0].why);
+        let [lock] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((lock.kind, lock.at.0), (LockKind::Mutex, mutex("hu_abba_a")));
+        let queue = lock.queue.iter().map(|queued| (queued.task, queued.position));
+        assert_eq!(queue.collect::<Vec<_>>(), [(0, Some(1)), (1, Some(2))]);
+    }
+
+    #[test]
+    fn a_ring_without_a_head_and_with_a_node_that_is_no_waiter_leads_to_no_lock() {
+        let (found, untied) = headless(|memory| {
+            let [first, second] = waiters();
+            link(memory, &[first + 8, mutex("hu_abba_b") + 16, second + 8]);
+        });
+        assert!(found.is_empty(), "{found:?}");
+        assert_eq!(untied.len(), 2);
+        let says = "could not be followed to the lock: 1 nodes of its list are no waiters";
+        assert!(untied.iter().all(|it| it.why.ends_with(says)), "{}", untied[0].why);
+    }
+
+    #[test]
+    fn what_a_lock_function_was_called_with_is_a_lock_only_in_the_kernels_own_memory() {
+        let tied = |argument: u64| {
+            let mut stage = Stage::with(|memory| {
+                let [waiter, _] = waiters();
+                for at in (waiter - 0x80..waiter + 0x40).step_by(8) {
+                    memory.put64(at, 0);
+                }
+            });
+            let index = stage.enter("chain-7", &["schedule", "<EXC> mutex_lock", "vfs_read"]);
+            stage.give(index, 1, argument);
+            let queues = [queue(LockKind::Mutex, Head::List(16), None)];
+            let (found, untied) = find(&stage.scene(), &Code::new(&stage.session), &queues);
+            let found = found.iter().map(|lock| (lock.at.0, lock.queue[0].confidence));
+            (found.collect::<Vec<_>>(), untied.len())
+        };
+        let lock = mutex("hu_abba_a");
+        assert_eq!(tied(lock), (vec![(lock, Confidence::Likely)], 0));
+        assert_eq!(tied(0x7f12_3456_7000), (vec![], 1));
+    }
+
+    #[test]
+    fn a_record_ties_its_task_to_a_lock_of_the_kind_that_it_sleeps_for() {
+        let demo = demo();
+        let place = demo.types().structure("task_struct").unwrap().offset_of("pi_blocked_on");
+        let place = place.unwrap();
+        // As if `blocker` were there, which this kernel does not have.
+        let types = TypeTable::new().with("task_struct", 8192, &[("blocker", place, 8)]).types();
+        let tied = |blocker: u64| {
+            let mut stage =
+                Stage::with(|memory| memory.put64(task(&demo, "chain-7").at.0 + place, blocker));
+            let index = stage.enter("chain-7", &["schedule", "mutex_lock", "vfs_read"]);
+            let scene = stage.scene();
+            let records = Records::probe(&types);
+            let (queued, lost) = (HashSet::default(), HashMap::default());
+            let mut search =
+                Search { scene: &scene, records, queued, lost, locks: HashMap::default() };
+            let asleep = sleeper(&scene, index).unwrap();
+            let told =
+                search.tie_otherwise(&Code::new(&stage.session), &asleep, "its list is lost");
+            let found = search.locks.into_values().map(|tied| tied.found(&scene));
+            let found = found.map(|lock| (lock.kind, lock.at.0, lock.queue[0].confidence));
+            assert_eq!(found.len(), usize::from(told));
+            found.last()
+        };
+        let lock = mutex("hu_abba_a");
+        assert_eq!(tied(lock), Some((LockKind::Mutex, lock, Confidence::Certain)));
+        // A rwsem, a pointer that a list left behind, one of a user's.
+        for wrong in [lock | 3, 0xdead_0000_0000_0100, 0x7f12_3456_7000] {
+            assert_eq!(tied(wrong), None, "{wrong:#x}");
+        }
+    }
 }

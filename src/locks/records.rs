@@ -9,7 +9,7 @@
 
 use super::{LockKind, Mode};
 use crate::debuginfo::{Kind, Types};
-use crate::dump::VirtAddr;
+use crate::dump::{VirtAddr, Why};
 use crate::memory::VirtualMemory;
 
 /// `BLOCKER_TYPE_MASK`
@@ -52,7 +52,7 @@ impl Records {
         let read = |offset: Option<u64>| {
             let at = task.checked_add(offset?)?;
             let value = memory.read_u64(at).ok().filter(|value| value >> 47 != 0)?;
-            Some((value, at))
+            may_be_there(memory, VirtAddr(value & !BLOCKER_KIND)).then_some((value, at))
         };
         if let Some((value, place)) = read(self.blocker) {
             let (kind, mode) = match value & BLOCKER_KIND {
@@ -73,9 +73,18 @@ impl Records {
     }
 }
 
+/// Whether the kernel may have something at `at`, in the dump or not: no lock lies where nothing is mapped.
+fn may_be_there(memory: &dyn VirtualMemory, at: VirtAddr) -> bool {
+    match memory.read_u64(at) {
+        Ok(_) => true,
+        Err(fault) => matches!(fault.why, Why::Excluded | Why::Lost | Why::Corrupt(_)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dump::{Fault, Level};
     use crate::kernel::testing::{Image, TypeTable};
 
     const TASK: u64 = 0xffff_8880_0001_0000;
@@ -85,6 +94,7 @@ mod tests {
         let types = TypeTable::new().with("task_struct", 64, &[(member, 16, 8)]).types();
         let mut memory = Image::default();
         memory.put_u64(TASK + 16, value);
+        memory.put_u64(LOCK, 0);
         let named = Records::probe(&types).of(&memory, VirtAddr(TASK))?;
         assert_eq!(named.member.1, VirtAddr(TASK + 16));
         Some((named.kind, named.mode, named.at.0, named.member.0))
@@ -103,10 +113,29 @@ mod tests {
     fn no_record_and_an_impossible_one_name_nothing() {
         assert_eq!(named("blocker", 0), None);
         assert_eq!(named("blocker", 0x1234), None);
+        // Kernel addresses at which there is nothing.
+        assert_eq!(named("blocker", 0xdead_0000_0000_0100), None);
+        assert_eq!(named("blocker_mutex", LOCK + 0x10_0000), None);
         assert_eq!(named("comm", LOCK), None);
         let mutex = Some((LockKind::Mutex, Mode::Excl, LOCK, "blocker_mutex"));
         assert_eq!(named("blocker_mutex", LOCK), mutex);
         // Without its type it may as well be a waiter.
         assert_eq!(named("blocked_on", LOCK), None);
+    }
+
+    /// Memory of which nothing can be read for this reason.
+    struct Without(Why);
+
+    impl VirtualMemory for Without {
+        fn read(&self, at: VirtAddr, _: &mut [u8]) -> Result<(), Fault> {
+            Err(Fault::virt(at, self.0))
+        }
+    }
+
+    #[test]
+    fn a_lock_may_be_where_the_dump_lacks_memory_and_not_where_there_is_none() {
+        let there = |why| may_be_there(&Without(why), VirtAddr(LOCK));
+        assert!(there(Why::Excluded) && there(Why::Lost));
+        assert!(!there(Why::NotCanonical) && !there(Why::NotPresent { level: Level::Pte }));
     }
 }

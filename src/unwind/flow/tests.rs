@@ -627,6 +627,38 @@ fn a_trylock_whose_result_was_looked_at_on_one_path_only_is_not_certain() {
 }
 
 #[test]
+fn a_path_on_which_a_result_cannot_be_negative_is_not_the_one_for_errors() {
+    // What a function leaves in eax where it took the lock and where it did not, tested by its sign.
+    let held = |taken: i32, not_taken: i32| {
+        let passage = asleep(|a| {
+            let (mut skip, mut test, mut out) =
+                (a.create_label(), a.create_label(), a.create_label());
+            a.push(rbx)?;
+            a.test(esi, esi)?;
+            a.je(skip)?;
+            a.call(LOCK)?;
+            a.mov(rax, i64::from(taken))?;
+            a.jmp(test)?;
+            a.set_label(&mut skip)?;
+            a.mov(rax, i64::from(not_taken))?;
+            a.set_label(&mut test)?;
+            a.test(rax, rax)?;
+            a.js(out)?;
+            a.call(SLEEP)?;
+            a.set_label(&mut out)?;
+            a.pop(rbx)?;
+            a.ret()
+        });
+        passage.before.taken.iter().map(Taken::certain).collect::<Vec<_>>()
+    };
+    assert_eq!(held(0, -19), [true]);
+    // No error number, but negative all the same.
+    assert_eq!(held(7, -5000), [true]);
+    assert_eq!(held(-5000, 1), [false; 0]);
+    assert_eq!(held(1, 0), [false]);
+}
+
+#[test]
 fn an_unlock_in_an_earlier_turn_of_a_loop_whose_name_is_lost_leaves_a_doubt() {
     let passage = asleep(|a| {
         let mut again = a.create_label();
