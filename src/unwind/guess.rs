@@ -16,8 +16,8 @@ use crate::debuginfo::Symbols;
 use crate::dump::VirtAddr;
 use std::ops::Range;
 
-/// How much of a stack of unknown bounds is searched: the usual `THREAD_SIZE`.
-const REACH: u64 = 16 << 10;
+/// How far a stack of unknown bounds goes: the usual `THREAD_SIZE`.
+pub(super) const REACH: u64 = 16 << 10;
 /// Below is no code of the kernel: from here on lie its image (`__START_KERNEL_map`) and, after it,
 /// modules and generated code.
 const KERNEL_TEXT: u64 = 0xffff_ffff_8000_0000;

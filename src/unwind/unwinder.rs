@@ -152,8 +152,8 @@ impl<'d> Unwinder<'d> {
                     .word(sp.minus(8))
                     .map_err(|fault| format!("the return address cannot be read: {fault}"))?;
                 let switches = matches!(entry.sp, Base::SpIndirect | Base::BpIndirect);
-                if !switches && sp <= at.frame.sp {
-                    return Err(format!("its caller's stack pointer {sp} is not above its own"));
+                if !switches {
+                    goes_up(at.frame.sp, sp)?;
                 }
                 let mut registers = Registers::default();
                 registers.set(Register::Rip, Some(pc));
@@ -202,9 +202,7 @@ impl<'d> Unwinder<'d> {
             return Err("its return address is none".to_owned());
         }
         let sp = VirtAddr(caller.cfa);
-        if sp <= at.frame.sp {
-            return Err(format!("its caller's stack pointer {sp} is not above its own"));
-        }
+        goes_up(at.frame.sp, sp)?;
         let mut pt_regs = None;
         if let Some(frame) = caller.interrupt_frame.map(VirtAddr) {
             // DWARF has no say over these.
@@ -295,6 +293,17 @@ impl Frame {
             pt_regs,
         }
     }
+}
+
+/// Refuses a caller that is below its callee on one stack. Another stack may lie anywhere: from 5.8
+/// to 5.11 `asm_call_irq_on_stack` keeps the way back to the task's stack in rbp
+/// (`arch/x86/entry/entry_64.S`).
+fn goes_up(own: VirtAddr, caller: VirtAddr) -> Result<(), String> {
+    let below = own.offset_from(caller);
+    if below.is_some_and(|below| below < guess::REACH) {
+        return Err(format!("its caller's stack pointer {caller} is not above its own"));
+    }
+    Ok(())
 }
 
 /// For pc 0: the return address is on top of the stack.

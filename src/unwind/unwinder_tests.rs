@@ -182,6 +182,27 @@ fn an_interrupt_leads_from_its_stack_to_what_it_interrupted() {
 }
 
 #[test]
+fn an_interrupt_stack_is_left_by_rbp_wherever_the_task_s_stack_lies() {
+    for task in [IRQ_STACK - 0x10000, IRQ_STACK + 0x10000] {
+        let mut machine = Machine::new();
+        let (called, last) = (code("with_bp") + 9, code("ret_from_fork") + 9);
+        machine.push(IRQ_STACK, &[called]).push(task, &[0, last]);
+        let trace = machine.running(code("leaf") + 4, IRQ_STACK, &[(Register::Rbp, task)]);
+        assert_eq!(
+            places(&trace),
+            [(code("leaf") + 4, IRQ_STACK), (called, IRQ_STACK + 8), (last, task + 16)]
+        );
+        assert_eq!(trace.end, End::Complete);
+    }
+    // On one stack the caller is above.
+    let mut machine = Machine::new();
+    machine.push(IRQ_STACK, &[code("with_bp") + 9]).push(IRQ_STACK - 0x100, &[0, code("leaf")]);
+    let below = [(Register::Rbp, IRQ_STACK - 0x100)];
+    let trace = machine.running(code("leaf") + 4, IRQ_STACK, &below);
+    assert!(matches!(&trace.end, End::Cut(why) if why.contains("is not above its own")));
+}
+
+#[test]
 fn what_the_cpu_alone_pushed_is_understood() {
     let mut machine = Machine::new();
     let pushed = [code("leaf"), 0x10, 0x246, STACK + 0x800, 0x18];
