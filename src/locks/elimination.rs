@@ -5,8 +5,9 @@
 //! preemptions is used up by being idle, by the lock that it spins for itself and by other locks that
 //! its code shows it to hold (those of an interrupt's handler, say), holds none.
 //! Whether this kernel counts preemptions at all is seen from those who spin: each of them must
-//! have counted at least its own lock. One CPU left: likely the holder. Several: each possible, but
-//! likely the one whose code may have taken this very lock, if its count bears that out.
+//! have counted at least its own lock. One CPU left: likely the holder, where preemptions are counted
+//! or it spins for another lock. Several: each possible, but likely the one whose code may have taken
+//! this very lock, if its count bears that out.
 //! Not so on PREEMPT_RT, where `spinlock_t` sleeps and records its owner.
 
 use super::evidence::Held;
@@ -54,6 +55,11 @@ pub(super) fn add(
                 let before = held.interrupted || !waiters.contains(&task.at);
                 (held.task, held.at) == (index, Some(lock.at)) && before
             }),
+            some: held.iter().any(|held| {
+                held.task == index
+                    && held.kind == lock.kind
+                    && held.at.is_none_or(|at| at == lock.at)
+            }),
         };
         left.push((task, cpu, seen));
     }
@@ -79,6 +85,9 @@ pub(super) fn add(
                      waiting and the locks in its code explain"
                 );
                 Why::new(count).at(Spot::Word(at))
+            }
+            _ if seen.spins && !seen.waits => {
+                Why::new(format!("it runs on CPU {cpu} and spins for another lock"))
             }
             _ => Why::new(format!("it runs on CPU {cpu} and is in the kernel")),
         };
@@ -122,7 +131,8 @@ fn confidence(left: &[Seen], which: usize, counts: bool) -> Confidence {
     let counted = |seen: &Seen| counts && seen.spare().is_some_and(|spare| spare > 0);
     let shown = |seen: &Seen| seen.took && counted(seen);
     let likely = match left {
-        [only] => counts || only.took,
+        // One that spins gives nothing back; what merely runs may have nothing.
+        [only] => counts || only.took || (only.spins && !only.waits),
         _ => {
             left.get(which).is_some_and(shown)
                 && left.iter().filter(|seen| shown(seen)).count() == 1
@@ -151,6 +161,8 @@ struct Seen {
     others: u32,
     /// Whether its code may have taken the lock in question, before it was interrupted if it waits.
     took: bool,
+    /// Whether its code shows it to hold this lock or, perhaps, one whose address is lost.
+    some: bool,
 }
 
 impl Seen {
@@ -176,7 +188,7 @@ impl Seen {
                 false => "has preemption disabled for no other lock",
                 true => "has preemption disabled for other locks, which its code shows",
             }
-        } else if !counts && self.idle {
+        } else if !counts && self.idle && !self.some {
             "is idle"
         } else if self.watchdog {
             "panicked over a hung task, in code that takes none"
@@ -335,6 +347,7 @@ mod tests {
         count: Some(1),
         others: 0,
         took: false,
+        some: false,
     };
 
     fn runs(count: u32) -> Seen {
@@ -363,6 +376,8 @@ mod tests {
     fn a_kernel_that_does_not_count_preemptions_strikes_out_nobody_by_them() {
         assert_eq!(runs(0).strikes(false), None);
         assert_eq!(Seen { idle: true, ..runs(0) }.strikes(false).as_deref(), Some("is idle"));
+        // Its interrupt may hold it.
+        assert_eq!(Seen { idle: true, some: true, ..runs(0) }.strikes(false), None);
         assert_eq!(Seen { user: true, ..runs(0) }.strikes(false), Some("is in user mode".into()));
         assert_eq!(Seen { user: true, ..runs(1) }.strikes(true), Some("is in user mode".into()));
         let watchdog = Seen { watchdog: true, ..runs(1) }.strikes(true);
@@ -397,6 +412,9 @@ mod tests {
         assert_eq!(of(&[runs(1)], true), [Likely]);
         assert_eq!(of(&[runs(1)], false), [Possible]);
         assert_eq!(of(&[took(0)], false), [Likely]);
+        // It spins for another lock, or for this one.
+        assert_eq!(of(&[Seen { spins: true, ..runs(0) }], false), [Likely]);
+        assert_eq!(of(&[Seen { spins: true, waits: true, ..runs(0) }], false), [Possible]);
         assert_eq!(of(&[runs(1), runs(1)], true), [Possible, Possible]);
         assert_eq!(of(&[runs(1), took(1)], true), [Possible, Likely]);
         // Its count does not bear it out, or another's code may have taken it too.
@@ -499,6 +517,16 @@ mod tests {
         let all = [possible("swapper/0"), possible("mm-spinner")];
         assert_eq!(left(&stage, &mut lock).0, all);
         assert!(!lock.holders[0].why.to_string().contains("not CPU 2"));
+    }
+
+    #[test]
+    fn without_counts_the_only_one_left_is_likely_if_it_spins_for_another_lock() {
+        let (stage, mut lock) = machine([0, 0, 0], &SPINS);
+        let spinning = stage.tasks.iter().skip(1).map(|task| task.at).collect();
+        add(&stage.scene(), &mut lock, &spinning, &[]);
+        let says = "it runs on CPU 1 and spins for another lock; not CPU 0 (is idle), not CPU 2 (spins for it)";
+        assert_eq!(lock.holders[0].why.to_string(), says);
+        assert_eq!(lock.holders[0].confidence, Confidence::Likely);
     }
 
     #[test]
