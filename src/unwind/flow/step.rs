@@ -7,6 +7,7 @@ use crate::dump::VirtAddr;
 use crate::unwind::Register;
 use iced_x86::{
     FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register as Iced,
+    RflagsBits,
 };
 use std::sync::Arc;
 
@@ -145,6 +146,9 @@ pub(super) fn step(instruction: &Instruction, state: &mut State, effects: &dyn E
             return true;
         }
     }
+    if instruction.rflags_modified() & RflagsBits::CF != 0 {
+        state.carry = None;
+    }
     let (first, second) = (instruction.op0_register(), instruction.op1_register());
     match instruction.mnemonic() {
         Mnemonic::Nop | Mnemonic::Endbr64 => {}
@@ -267,7 +271,6 @@ pub(super) fn step(instruction: &Instruction, state: &mut State, effects: &dyn E
             forget_written(instruction, state);
             if instruction.rflags_modified() != 0 {
                 state.tested = None;
-                state.carry = None;
             }
         }
     }

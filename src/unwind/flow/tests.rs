@@ -659,6 +659,31 @@ fn a_path_on_which_a_result_cannot_be_negative_is_not_the_one_for_errors() {
 }
 
 #[test]
+fn a_comparison_after_a_bit_was_taken_tells_nothing_of_the_bit() {
+    for below in [false, true] {
+        let passage = asleep(|a| {
+            let mut out = a.create_label();
+            a.push(rbx)?;
+            a.mov(rbx, rdi)?;
+            a.lock().bts(qword_ptr(rbx), 0)?;
+            a.jb(out)?;
+            a.cmp(esi, 5)?;
+            if below {
+                a.jb(out)?
+            } else {
+                a.jae(out)?
+            }
+            a.call(SLEEP)?;
+            a.set_label(&mut out)?;
+            a.pop(rbx)?;
+            a.ret()
+        });
+        let [taken] = &passage.before.taken[..] else { panic!("{below} {passage:?}") };
+        assert!(taken.certain(), "{below}");
+    }
+}
+
+#[test]
 fn an_unlock_in_an_earlier_turn_of_a_loop_whose_name_is_lost_leaves_a_doubt() {
     let passage = asleep(|a| {
         let mut again = a.create_label();
