@@ -14,7 +14,7 @@ use super::waiting::{Found, Queued, Waits};
 use super::{Confidence, LockKind, Mode, Spot, Why, api, asked};
 use crate::debuginfo::{TypeError, Types};
 use crate::dump::VirtAddr;
-use crate::kernel::walk;
+use crate::kernel::walk::{self, WalkError};
 use crate::memory::VirtualMemory;
 use foldhash::{HashMap, HashSet};
 
@@ -50,20 +50,32 @@ impl Order {
         Ok(Order::Tree { node, root: base.offset_of("waiters")? })
     }
 
-    /// The nodes of those who wait for the lock at `base`.
-    fn walk(self, memory: &dyn VirtualMemory, base: VirtAddr, limit: usize) -> walk::Walked {
-        match self {
+    /// Those who wait for the lock at `base`.
+    fn walk(self, memory: &dyn VirtualMemory, base: VirtAddr, limit: usize) -> Line {
+        let walked = match self {
             Order::Tree { root, .. } => walk::rbtree(memory, base.plus(root), limit),
             Order::List { head, .. } => walk::list(memory, base.plus(head), limit),
+        };
+        let mut places = HashMap::default();
+        for (place, node) in (1..).zip(walked.found) {
+            places.entry(node).or_insert(place);
         }
+        Line { places, cut: walked.cut }
     }
 
     /// The place of the waiter at `waiter` among these, from 1.
-    fn place(self, walked: &walk::Walked, waiter: VirtAddr) -> Option<u32> {
+    fn place(self, line: &Line, waiter: VirtAddr) -> Option<u32> {
         let (Order::Tree { node, .. } | Order::List { node, .. }) = self;
-        let place = walked.found.iter().position(|at| *at == waiter.plus(node))?;
-        u32::try_from(place + 1).ok()
+        line.places.get(&waiter.plus(node)).copied()
     }
+}
+
+/// Those who wait for a lock, in its order.
+struct Line {
+    /// Their places, from 1, by their nodes.
+    places: HashMap<VirtAddr, u32>,
+    /// Why there are no more.
+    cut: Option<WalkError>,
 }
 
 impl Layout {
@@ -104,6 +116,7 @@ pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, waits: &mut Waits) {
     };
     let memory = scene.session.memory();
     let mut found: HashMap<(LockKind, VirtAddr), Found> = HashMap::default();
+    let mut lines: HashMap<VirtAddr, Line> = HashMap::default();
     for (index, task) in scene.tasks.iter().enumerate() {
         let Ok(waiter) = task.pi_blocked_on else { continue };
         if waiter.is_null() {
@@ -120,8 +133,10 @@ pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, waits: &mut Waits) {
                 .doubts
                 .push(format!("the waiter at {waiter} of {} names another task", task.label()));
         }
-        let walked = layout.order.walk(memory, base, scene.tasks.len() + 1);
-        if let Some(cut) = &walked.cut {
+        let line = lines
+            .entry(base)
+            .or_insert_with(|| layout.order.walk(memory, base, scene.tasks.len() + 1));
+        if let Some(cut) = &line.cut {
             let says = format!("its waiters could not all be followed: {cut}");
             if !entry.doubts.contains(&says) {
                 entry.doubts.push(says);
@@ -130,7 +145,7 @@ pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, waits: &mut Waits) {
         entry.queue.push(Queued {
             task: index,
             mode,
-            position: layout.order.place(&walked, waiter),
+            position: layout.order.place(line, waiter),
             spinning: false,
             confidence: Confidence::Certain,
             why: Why::new(format!(

@@ -21,12 +21,13 @@ pub(super) struct Ring {
 impl Ring {
     /// The ring that `start` is a node of; at most `limit` nodes.
     pub(super) fn walk(memory: &dyn VirtualMemory, start: VirtAddr, limit: usize) -> Ring {
-        let mut seen = HashSet::from_iter([start]);
+        // No node can be met twice on the way ahead: it would have to point back to both before it.
         let mut nodes = vec![start];
-        let damage = follow(memory, start, limit, Direction::Next, &mut seen, &mut nodes);
+        let damage = follow(memory, start, limit, Direction::Next, |_| true, &mut nodes);
         let Some(damage) = damage else { return Ring { nodes, damage: None } };
+        let mut seen: HashSet<VirtAddr> = nodes.iter().copied().collect();
         let mut before = Vec::new();
-        follow(memory, start, limit, Direction::Prev, &mut seen, &mut before);
+        follow(memory, start, limit, Direction::Prev, |node| seen.insert(node), &mut before);
         before.reverse();
         before.extend(nodes);
         Ring { nodes: before, damage: Some(damage) }
@@ -45,7 +46,7 @@ fn follow(
     start: VirtAddr,
     limit: usize,
     direction: Direction,
-    seen: &mut HashSet<VirtAddr>,
+    mut is_new: impl FnMut(VirtAddr) -> bool,
     nodes: &mut Vec<VirtAddr>,
 ) -> Option<String> {
     let links = |node: VirtAddr| -> Result<(VirtAddr, VirtAddr), String> {
@@ -84,7 +85,7 @@ fn follow(
         if back != at {
             return Some(format!("{name} of node {at} is {onward}, which does not point back"));
         }
-        if !seen.insert(onward) {
+        if !is_new(onward) {
             return Some(format!("the list loops at node {onward}"));
         }
         nodes.push(onward);
