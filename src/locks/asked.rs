@@ -41,7 +41,8 @@ pub(super) fn argument(
     let count =
         functions.iter().skip(innermost).take_while(|name| is(api::base_name(name))).count();
     let task = scene.tasks.get(index)?;
-    let stack = Stack::follow(code, task, scene.traces.get(index)?, innermost + count + 2);
+    let trace = scene.traces.get(index)?;
+    let stack = Stack::follow(code, task, trace, scene.steps(index)?, innermost + count + 2);
     // From the outside in: inner helpers may have been given something else.
     let frames = || (innermost..innermost + count).rev();
     let by_code = frames().find_map(|frame| {

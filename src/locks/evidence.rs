@@ -12,6 +12,7 @@
 
 use super::scene::Scene;
 use super::stack::{Code, Concrete, Place, Stack, may_hold};
+use super::steps::Steps;
 use super::{LockKind, Mode, Spot, Why, api};
 use crate::dump::VirtAddr;
 use crate::kernel::Task;
@@ -71,11 +72,12 @@ pub(super) fn held(
     index: usize,
     task: &Task,
     trace: &Trace,
+    steps: &Steps,
     outermost: usize,
 ) -> Vec<Held> {
     let active = task.active;
     // One frame more: it may know an argument that the outermost has lost.
-    let stack = Stack::follow(code, task, trace, outermost + 2);
+    let stack = Stack::follow(code, task, trace, steps, outermost + 2);
     let mut found = Vec::new();
     // What frames further in gave back for those further out.
     let mut given: Vec<Returned> = Vec::new();
@@ -89,11 +91,8 @@ pub(super) fn held(
         }
         let Some(known) = stack.known(place) else { continue };
         // A loop may lead back to the call that the frame is in: it has not returned yet.
-        let pending = match place.jump {
-            0 => frame.and_then(|frame| code.call_before(frame)),
-            _ => None,
-        };
-        let looks = || stack.entry(place).is_some_and(|entry| may_hold(code, entry, active));
+        let pending = stack.pending(place);
+        let looks = || stack.may_hold(place, active);
         let taken = known.passage.before.taken.iter();
         for taken in taken.filter(|taken| pending != Some(taken.call) && looks()) {
             let Some((kind, mode)) = api::of_class(taken.class) else { continue };

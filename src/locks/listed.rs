@@ -16,6 +16,7 @@ use super::waiting::{Found, Queued, Untied};
 use super::{Confidence, LockKind, Mode, Spot, Why, asked};
 use crate::dump::VirtAddr;
 use crate::memory::VirtualMemory;
+use foldhash::fast::RandomState;
 use foldhash::{HashMap, HashSet};
 use rayon::prelude::*;
 use std::rc::Rc;
@@ -56,7 +57,7 @@ pub(super) fn find(
     let mut search = Search {
         scene,
         records,
-        queued: HashSet::default(),
+        queued: HashSet::with_capacity_and_hasher(sleepers.len(), RandomState::default()),
         lost: HashMap::default(),
         locks: HashMap::default(),
     };
@@ -114,12 +115,13 @@ impl<'q> Tied<'q> {
     fn found(self, scene: &Scene<'_>) -> Found {
         let mut lock = self.lock;
         for (queue, members) in self.rings {
-            let ring = queued(scene, queue, &members);
+            let mut ring = queued(scene, queue, &members);
             if !lock.queue.is_empty() {
                 let again: HashSet<usize> = ring.iter().map(|new| new.task).collect();
                 lock.queue.retain(|old| !again.contains(&old.task));
             }
-            lock.queue.splice(0..0, ring);
+            ring.append(&mut lock.queue);
+            lock.queue = ring;
         }
         lock
     }
@@ -373,6 +375,28 @@ mod tests {
         let nodes = [second + 8, third + 8, LOCK + 16, first + 8];
         assert_eq!(order(Head::List(16), &nodes, Some(VirtAddr(LOCK + 16))), WAITERS);
         assert_eq!(order(Head::First(16), &walked.map(|at| at + 8), None), WAITERS);
+    }
+
+    #[test]
+    fn who_is_on_a_ring_is_in_the_queue_once_and_before_whom_a_record_alone_led_here() {
+        let mut stage = Stage::new();
+        let [first, second] =
+            ["chain-6", "chain-7"].map(|name| stage.enter(name, &["schedule", "mutex_lock"]));
+        let by_record = |task| Queued {
+            task,
+            mode: Mode::Excl,
+            position: None,
+            spinning: false,
+            confidence: Confidence::Certain,
+            why: Why::default(),
+        };
+        let ring = queue(LockKind::Mutex, Head::List(16), None);
+        let mut tied = Tied::new(LockKind::Mutex, VirtAddr(LOCK));
+        tied.lock.queue = vec![by_record(first), by_record(second)];
+        tied.rings.push((&ring, vec![Member { task: second, waiter: VirtAddr(WAITERS[0]) }]));
+        let queue = tied.found(&stage.scene()).queue;
+        let places: Vec<_> = queue.iter().map(|queued| (queued.task, queued.position)).collect();
+        assert_eq!(places, [(second, Some(1)), (first, None)]);
     }
 
     #[test]

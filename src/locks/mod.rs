@@ -32,6 +32,7 @@ mod slots;
 mod spinning;
 mod stack;
 mod statics;
+mod steps;
 #[cfg(test)]
 mod testing;
 mod ticket;

@@ -5,6 +5,7 @@ use super::clock::Clock;
 use super::evidence::{self, Held};
 use super::slots::{Slot, Slots};
 use super::stack::Code;
+use super::steps::Steps;
 use crate::dump::{Fault, VirtAddr};
 use crate::kernel::{Progress, Session, State, Task};
 use crate::memory::VirtualMemory;
@@ -43,6 +44,8 @@ pub(super) struct Scene<'s> {
 struct Shape<'s> {
     /// The function of each frame, innermost first; "" where none is known.
     functions: Box<[&'s str]>,
+    /// What the code of each frame says.
+    steps: Steps,
     /// The outermost frame whose code is worth following for the locks that it holds.
     takes: OnceLock<Option<usize>>,
 }
@@ -56,14 +59,16 @@ type Looked<'s> = (Trace, Option<Box<[Slot]>>, Arc<Shape<'s>>, Vec<Held>);
 impl<'s> Shape<'s> {
     fn of(trace: &Trace, name: impl Fn(VirtAddr) -> &'s str) -> Shape<'s> {
         let functions = trace.frames.iter().map(|frame| name(frame.lookup_pc())).collect();
-        Shape { functions, takes: OnceLock::new() }
+        Shape { functions, steps: Steps::new(trace.frames.len()), takes: OnceLock::new() }
     }
 
     /// The locks that the live code of the task number `index`, which has this shape, took and has not
     /// given back.
     fn held(&self, code: &Code<'s>, index: usize, task: &Task, trace: &Trace) -> Vec<Held> {
         let takes = self.takes.get_or_init(|| evidence::outermost(code, trace, task.active));
-        takes.map_or_else(Vec::new, |takes| evidence::held(code, index, task, trace, takes))
+        takes.map_or_else(Vec::new, |takes| {
+            evidence::held(code, index, task, trace, &self.steps, takes)
+        })
     }
 }
 
@@ -104,20 +109,24 @@ impl<'s> Scene<'s> {
         looked: Vec<Looked<'s>>,
         followed: bool,
     ) -> Scene<'s> {
-        let mut traces = Vec::with_capacity(tasks.len());
-        let mut slots = Vec::with_capacity(tasks.len());
-        let mut shapes = Vec::with_capacity(tasks.len());
-        let mut held = Vec::new();
-        for (task, (trace, own_slots, shape, held_by_it)) in tasks.iter().zip(looked) {
-            traces.push(trace);
-            slots.push((task.stack, own_slots));
-            shapes.push(shape);
-            held.extend(held_by_it);
-        }
-        let by_address = tasks.iter().enumerate().map(|(index, task)| (task.at, index)).collect();
-        let slots = Slots::new(slots.into_iter());
+        let taken_apart = || {
+            let mut traces = Vec::with_capacity(tasks.len());
+            let mut slots = Vec::with_capacity(tasks.len());
+            let mut shapes = Vec::with_capacity(tasks.len());
+            let mut held = Vec::new();
+            for (task, (trace, own_slots, shape, held_by_it)) in tasks.iter().zip(looked) {
+                traces.push(trace);
+                slots.push((task.stack, own_slots));
+                shapes.push(shape);
+                held.extend(held_by_it);
+            }
+            (traces, Slots::new(slots.into_iter()), shapes, held)
+        };
+        let by_address = || tasks.iter().zip(0..).map(|(task, index)| (task.at, index)).collect();
+        let (taken_apart, (by_address, clock)) =
+            rayon::join(taken_apart, || (by_address(), Clock::new(session, tasks)));
+        let (traces, slots, shapes, held) = taken_apart;
         let held = if followed { OnceLock::from(held) } else { OnceLock::new() };
-        let clock = Clock::new(session, tasks);
         let cut = OnceLock::new();
         Scene { session, progress, tasks, traces, clock, held, cut, slots, by_address, shapes }
     }
@@ -170,6 +179,11 @@ impl<'s> Scene<'s> {
     /// The function of each frame of a task, innermost first; "" where none is known.
     pub(super) fn functions(&self, index: usize) -> &[&'s str] {
         self.shapes.get(index).map(|shape| &*shape.functions).unwrap_or_default()
+    }
+
+    /// What the code of each frame of a task says.
+    pub(super) fn steps(&self, index: usize) -> Option<&Steps> {
+        Some(&self.shapes.get(index)?.steps)
     }
 
     /// Where a sleeping task's own address stands in the live part of its stack, so perhaps in what

@@ -11,6 +11,7 @@
 
 use super::api;
 use super::calls::{Cache, Calls, Pointed};
+use super::steps::{Step, Steps};
 use crate::dump::VirtAddr;
 use crate::kernel::{Session, Task};
 use crate::unwind::flow::{Base, Effect, Effects, Function, Passage, State, Value};
@@ -88,7 +89,7 @@ impl<'s> Code<'s> {
     }
 
     /// Where the function begins that covers `at`.
-    fn entry(&self, at: VirtAddr) -> Option<VirtAddr> {
+    pub(super) fn entry(&self, at: VirtAddr) -> Option<VirtAddr> {
         let followed = self.function(at).map(|function| function.entry());
         followed.or_else(|| Some(self.session.symbols().bounds(at)?.0))
     }
@@ -102,7 +103,7 @@ impl<'s> Code<'s> {
     }
 
     /// The calls through pointers that lie on the way to a frame, with the pointers.
-    fn pointers(&self, frame: &Frame) -> Arc<[(u64, Value)]> {
+    pub(super) fn pointers(&self, frame: &Frame) -> Arc<[(u64, Value)]> {
         self.pointers.get(frame.pc, || {
             let function = self.function(frame.lookup_pc());
             let by_pointer =
@@ -166,7 +167,7 @@ impl<'s> Code<'s> {
     }
 
     /// What is known at a frame.
-    fn passage(&self, frame: &Frame) -> Option<Arc<Passage>> {
+    pub(super) fn passage(&self, frame: &Frame) -> Option<Arc<Passage>> {
         let after_call = frame.kind == FrameKind::Call;
         self.passages.get((frame.pc, after_call), || {
             let function = self.function(frame.lookup_pc())?;
@@ -220,8 +221,8 @@ pub(super) struct Stack<'c, 's> {
     frames: Vec<Option<Known>>,
     /// Of each frame the functions that jumped to its function, the last first.
     jumped: Vec<Vec<(VirtAddr, Known)>>,
-    /// Of each frame the address to look its function up by, and the program counter.
-    pcs: Vec<(VirtAddr, VirtAddr)>,
+    /// What their code says, whatever the task.
+    steps: Vec<&'c Step>,
 }
 
 /// A symbolic value made concrete.
@@ -233,29 +234,33 @@ pub(super) struct Concrete {
 }
 
 impl<'c, 's> Stack<'c, 's> {
-    /// Follows the first `depth` frames of a task's trace.
+    /// Follows the first `depth` frames of a task's trace, whose steps these are.
     pub(super) fn follow(
         code: &'c Code<'s>,
         task: &Task,
         trace: &Trace,
+        steps: &'c Steps,
         depth: usize,
     ) -> Stack<'c, 's> {
         let memory = code.session.memory();
-        let mut frames = Vec::new();
+        let depth = depth.min(trace.frames.len());
+        let steps: Vec<&Step> =
+            (0..depth).map_while(|index| steps.get(code, trace, index)).collect();
+        let mut frames = Vec::with_capacity(depth);
         let mut carried = Registers::default();
-        for (index, frame) in trace.frames.iter().enumerate().take(depth) {
+        for (index, (frame, step)) in trace.frames.iter().zip(&steps).enumerate() {
             let mut registers = std::mem::take(&mut carried);
             for (register, value) in frame.registers.iter() {
                 registers.set(register, Some(value));
             }
             let caller = trace.frames.get(index + 1);
             let known = caller.filter(|_| frame.reliable).and_then(|caller| {
-                let passage = code.passage(frame)?;
+                let passage = step.passage(code, frame)?;
                 // The entry's stack pointer is where the return address lies; an interrupted
                 // frame was entered by nobody's call, and its own function's entry is unknown.
                 let entry_sp = caller.sp.checked_sub(8)?;
                 agrees(&passage.after, &registers, entry_sp, frame.sp)
-                    .then_some((passage, entry_sp))
+                    .then(|| (Arc::clone(passage), entry_sp))
             });
             let Some((passage, entry_sp)) = known else {
                 frames.push(None);
@@ -267,12 +272,9 @@ impl<'c, 's> Stack<'c, 's> {
             }
             frames.push(Some(Known { passage, registers, entry_sp }));
         }
-        let pcs =
-            trace.frames.iter().take(depth).map(|frame| (frame.lookup_pc(), frame.pc)).collect();
         let jumped = (0..frames.len())
             .map(|index| {
-                let Some((inner, outer)) = trace.frames.get(index).zip(trace.frames.get(index + 1))
-                else {
+                let Some((step, outer)) = steps.get(index).zip(trace.frames.get(index + 1)) else {
                     return Vec::new();
                 };
                 let Some(entry_sp) = outer.sp.checked_sub(8) else { return Vec::new() };
@@ -289,10 +291,10 @@ impl<'c, 's> Stack<'c, 's> {
                     let passage = Arc::clone(&jump.passage);
                     (jump.function, Known { passage, registers, entry_sp })
                 };
-                code.jumps(inner, outer).iter().map(known).collect()
+                step.jumps.iter().map(known).collect()
             })
             .collect();
-        let mut stack = Stack { code, task: task.at, frames, jumped, pcs };
+        let mut stack = Stack { code, task: task.at, frames, jumped, steps };
         stack.follow_pointers(trace, task.active);
         stack
     }
@@ -300,12 +302,10 @@ impl<'c, 's> Stack<'c, 's> {
     /// Follows the frames anew that called functions which matter through pointers: where these lead
     /// is seen once the registers are known.
     fn follow_pointers(&mut self, trace: &Trace, active: bool) {
-        for (index, frame) in trace.frames.iter().enumerate().take(self.frames.len()) {
-            let pointers = self.code.pointers(frame);
-            if pointers.is_empty()
-                || self.frame(index).is_none()
-                || !may_hold(self.code, frame.lookup_pc(), active)
-            {
+        let steps = self.steps.clone();
+        for (index, (frame, step)) in trace.frames.iter().zip(steps).enumerate() {
+            let pointers = &step.pointers;
+            if pointers.is_empty() || self.frame(index).is_none() || step.switches && !active {
                 continue;
             }
             let mut targets = HashMap::default();
@@ -353,10 +353,7 @@ impl<'c, 's> Stack<'c, 's> {
     /// Where the function of a place begins.
     pub(super) fn entry(&self, place: Place) -> Option<VirtAddr> {
         match place.jump.checked_sub(1) {
-            None => {
-                let (lookup_pc, _) = self.pcs.get(place.frame)?;
-                self.code.entry(*lookup_pc)
-            }
+            None => self.steps.get(place.frame)?.entry,
             Some(jump) => self.jumped.get(place.frame)?.get(jump).map(|(entry, _)| *entry),
         }
     }
@@ -367,9 +364,24 @@ impl<'c, 's> Stack<'c, 's> {
             return Some(Place { jump: place.jump + 1, ..place });
         }
         let caller = Place { frame: place.frame.checked_add(1)?, jump: 0 };
-        let (lookup_pc, pc) = self.pcs.get(caller.frame)?;
-        let target = self.code.function(*lookup_pc)?.call_before(*pc)?;
+        let target = self.steps.get(caller.frame)?.called?;
         (Some(target) == self.entry(place)).then_some(caller)
+    }
+
+    /// Where the call is that a place is in; what has jumped on is in none.
+    pub(super) fn pending(&self, place: Place) -> Option<u64> {
+        self.steps.get(place.frame).filter(|_| place.jump == 0)?.pending
+    }
+
+    /// Whether the locks that the function of a place took are still those of its task.
+    pub(super) fn may_hold(&self, place: Place, active: bool) -> bool {
+        match place.jump {
+            0 => self
+                .steps
+                .get(place.frame)
+                .is_some_and(|step| step.entry.is_some() && (active || !step.switches)),
+            _ => self.entry(place).is_some_and(|entry| may_hold(self.code, entry, active)),
+        }
     }
 
     /// What a value of frame `index` is in figures, in the state before its call.
@@ -657,7 +669,8 @@ mod tests {
             frames[number].registers.set(Register::Rbx, kept);
         }
         let code = Code::new(&stage.session);
-        let stack = Stack::follow(&code, &stage.tasks[task], &stage.traces[task], 4);
+        let (trace, steps) = (&stage.traces[task], Steps::new(4));
+        let stack = Stack::follow(&code, &stage.tasks[task], trace, &steps, 4);
         [1, 2].map(|frame| {
             let argument = Value::entry(Register::Rdi);
             let found = stack.concrete(frame, &argument);
