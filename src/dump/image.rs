@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// After so many bytes read the memory that holds them is given back: all of a large dump's tasks
 /// and stacks need not be there at once.
-const RESIDENT: u64 = 64 << 20;
+const RESIDENT: u64 = 32 << 20;
 
 /// A dump file's contents, seen unflattened.
 pub(super) struct Image {
