@@ -295,3 +295,11 @@ fn more_readers_or_permits_than_there_are_tasks_are_damage() {
     // And has taken the readers' bias off.
     impossible(rt(0xc000_0000));
 }
+
+#[test]
+fn who_only_asks_for_a_queued_lock_shows_in_its_word() {
+    let flags = |decoded: Decoded, name| decoded.state.contains(&(name, StateValue::Flag(true)));
+    assert!(flags(qspinlock(0x100), "pending") && !flags(qspinlock(0x100), "locked"));
+    assert!(flags(qspinlock(1), "locked") && !flags(qspinlock(1), "pending"));
+    assert!(flags(qrwlock(0x100), "waiting") && !flags(qrwlock(0xff), "waiting"));
+}

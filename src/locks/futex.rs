@@ -564,4 +564,19 @@ mod tests {
         assert_eq!(told(other.pid, true, 0), (likely(other), 0));
         assert_eq!(told(other.pid, true, FUTEX_OWNER_DIED), (likely(other), 1));
     }
+
+    #[test]
+    fn a_word_with_waiters_behind_which_no_thread_can_be_is_no_mutex_of_glibc() {
+        let owner = |owner: u32, users: u32| {
+            let mut memory = Image::default();
+            for (offset, value) in [(OWNER, owner), (USERS, users), (KIND, 0)] {
+                memory.put(0x7000 + offset, &value.to_le_bytes());
+            }
+            user_owner(&memory, VirtAddr(0x7000), CONTENDED).map(|(owner, _)| owner)
+        };
+        assert_eq!(owner(131, 2), Some(131));
+        assert_eq!(owner(FUTEX_TID_MASK + 1, 2), None);
+        assert_eq!(owner(131, FUTEX_TID_MASK + 1), None);
+        assert_eq!(owner(0, 2), None);
+    }
 }

@@ -362,6 +362,8 @@ mod tests {
         // A reader's kernel may leave the last writer in `owner`; and nobody's lock has no holder.
         assert_eq!(of(0xffff_ffff_0000_0001, 1, Some(TASK)), (Some(1), 0));
         assert_eq!(of(0, 0, Some(TASK | 1)), (Some(0), 0));
+        // A flag alone names nobody.
+        assert_eq!(of(0xffff_ffff_0000_0001, 1, Some(1)), (Some(1), 0));
     }
 
     #[test]

@@ -520,4 +520,20 @@ mod tests {
         let says = "it spins in mutex_spin_on_owner, and neither its registers nor its stack tell for which mutex";
         assert_eq!(waits.untied[0].why, says);
     }
+
+    #[test]
+    fn until_3_15_the_tail_of_a_queue_is_a_pointer_to_the_last_node() {
+        let types = TypeTable::new()
+            .with("optimistic_spin_queue", 24, &[("next", 0, 8), ("prev", 8, 8), ("locked", 16, 4)])
+            .with("mutex", 40, &[("count", 0, 4), ("osq*: optimistic_spin_queue", 8, 0)])
+            .types();
+        let nodes = (0..4).map(|cpu| (cpu, VirtAddr(node(cpu)))).collect();
+        let osq = Osq::probe(&types, nodes).unwrap();
+        let mut memory = queue_of(&[2, 0]);
+        assert_eq!(line(&osq, &memory, LockKind::Mutex), Some(Vec::new()));
+        memory.put_u64(LOCK + 8, node(0));
+        assert_eq!(line(&osq, &memory, LockKind::Mutex), Some(vec![2, 0]));
+        memory.put_u64(LOCK + 8, LOCK);
+        assert_eq!(line(&osq, &memory, LockKind::Mutex), None);
+    }
 }

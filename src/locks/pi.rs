@@ -442,4 +442,16 @@ mod tests {
             other[0].doubts
         );
     }
+
+    #[test]
+    fn a_lock_of_preempt_rt_has_its_rt_mutex_inside_and_others_have_none() {
+        let types = types()
+            .with("rt_mutex_base", 32, &[("owner", 24, 8)])
+            .with("mutex", 48, &[("owner", 0, 8), ("rtmutex: rt_mutex_base", 8, 0)])
+            .types();
+        assert_eq!(inside(&types, LockKind::Mutex), Some(8));
+        assert_eq!(inside(&types, LockKind::RtMutex), Some(0));
+        assert_eq!(inside(&types, LockKind::Spinlock), None);
+        assert_eq!(inside(&types, LockKind::Semaphore), None);
+    }
 }

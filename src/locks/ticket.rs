@@ -115,7 +115,6 @@ impl Tickets {
         // What the loop reads from the lock, and what it compares that with.
         let read = rest().find(|it| {
             matches!(it.mnemonic(), Mnemonic::Mov | Mnemonic::Movzx)
-                && it.op0_kind() == OpKind::Register
                 && it.op1_kind() == OpKind::Memory
                 && it.memory_size().size() <= 4
         })?;
@@ -249,5 +248,63 @@ mod tests {
         registers.set(Register::Rax, Some(0x0503));
         let tickets = Tickets { bits: 8, step: 1 };
         assert_eq!(tickets.own(&narrow, &registers), Some(5));
+    }
+
+    #[test]
+    fn a_lock_whose_ticket_is_served_is_locked_and_the_states_tell_both_ends() {
+        let decoded = WIDE.decode(0x0002_0001);
+        assert_eq!(decoded.words, "locked, ticket 0x1 is served, 1 ticket out");
+        assert!(decoded.state.contains(&("locked", StateValue::Flag(true))));
+        assert!(decoded.state.contains(&("next", StateValue::Bits(2))));
+        // What lies above two narrow tickets is none of them.
+        let narrow = Tickets { bits: 8, step: 1 }.decode(0xabcd_02ff);
+        assert!(narrow.state.contains(&("next", StateValue::Bits(2))));
+        // As many as there may be CPUs, and one more.
+        assert_eq!(WIDE.decode(0x2000_0000).doubts, [""; 0]);
+        assert_eq!(WIDE.decode(0x2001_0000).doubts.len(), 1);
+        // The lowest bit is a flag there too.
+        assert_eq!(Tickets { bits: 16, step: 2 }.number(0x0006_0003, 0), 2);
+    }
+
+    #[test]
+    fn the_types_tell_of_narrow_tickets_and_of_hypervisors_that_are_not_asked() {
+        let narrow = TypeTable::new()
+            .with("__raw_tickets", 2, &[("head", 0, 1), ("tail", 1, 1)])
+            .with("arch_spinlock", 2, &[("tickets: __raw_tickets", 0, 2)])
+            .with("pv_lock_ops", 8, &[("spin_lock", 0, 8)])
+            .types();
+        assert_eq!(Tickets::probe(&narrow), Some(Tickets { bits: 8, step: 1 }));
+        let slock = || TypeTable::new().with("raw_spinlock", 4, &[("slock", 0, 4)]);
+        let cpus = slock().with("cpumask", 32, &[("bits", 0, 8)]).types();
+        assert_eq!(Tickets::probe(&cpus), Some(WIDE));
+        let queued = slock().with("qspinlock", 4, &[("val", 0, 4)]).types();
+        assert_eq!(Tickets::probe(&queued), None);
+    }
+
+    #[test]
+    fn only_what_the_loop_reads_from_the_lock_is_the_number_served() {
+        let function = assembled(|a| {
+            let (mut again, mut done) = (a.create_label(), a.create_label());
+            a.mov(eax, dword_ptr(rsi))?;
+            a.mov(eax, 0x1_0000)?;
+            a.lock().xadd(dword_ptr(rdi), eax)?;
+            a.mov(r8, qword_ptr(rsp))?;
+            a.mov(edx, eax)?;
+            a.shr(edx, 0x10)?;
+            a.movzx(ecx, ax)?;
+            a.cmp(ecx, 0x10)?;
+            a.set_label(&mut again)?;
+            a.cmp(cx, dx)?;
+            a.je(done)?;
+            a.pause()?;
+            a.movzx(ecx, word_ptr(rdi))?;
+            a.jmp(again)?;
+            a.set_label(&mut done)?;
+            a.ret()
+        });
+        let mut registers = Registers::default();
+        registers.set(Register::Rcx, Some(0x66cc));
+        registers.set(Register::Rdx, Some(0xabcd_66ce));
+        assert_eq!(WIDE.own(&function, &registers), Some(0x66ce));
     }
 }
