@@ -513,6 +513,8 @@ pub fn ends_in_call(code: &[u8], at: VirtAddr) -> bool {
 }
 
 #[cfg(test)]
+mod flags_tests;
+#[cfg(test)]
 mod lent_tests;
 #[cfg(test)]
 mod shapes_tests;
