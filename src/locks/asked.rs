@@ -36,8 +36,20 @@ pub(super) fn argument(
     index: usize,
     is: impl Fn(&str) -> bool,
 ) -> Option<Asked> {
+    argument_from(scene, code, index, 0, is)
+}
+
+/// The same of the first such frames that are not inside of frame `from`.
+pub(super) fn argument_from(
+    scene: &Scene<'_>,
+    code: &Code<'_>,
+    index: usize,
+    from: usize,
+    is: impl Fn(&str) -> bool,
+) -> Option<Asked> {
     let functions = scene.functions(index);
-    let innermost = functions.iter().position(|name| is(api::base_name(name)))?;
+    let outside = functions.get(from..)?;
+    let innermost = from + outside.iter().position(|name| is(api::base_name(name)))?;
     let count =
         functions.iter().skip(innermost).take_while(|name| is(api::base_name(name))).count();
     let task = scene.tasks.get(index)?;

@@ -116,19 +116,6 @@ pub(super) fn interrupted_at(scene: &Scene<'_>, index: usize) -> usize {
         .unwrap_or(0)
 }
 
-/// Whether it is an interrupt that spins on a task's CPU, and the task itself was interrupted. An
-/// interrupt that came while the task itself spun does not count, unless it spins too.
-pub(super) fn is_interrupted(scene: &Scene<'_>, index: usize) -> bool {
-    let frames = scene.traces.get(index).map(|trace| trace.frames.as_slice()).unwrap_or_default();
-    let functions = scene.functions(index);
-    let innermost = functions.iter().position(|name| api::is_spinning(api::base_name(name)));
-    let Some(innermost) = innermost else { return false };
-    frames
-        .iter()
-        .skip(innermost + 1)
-        .any(|frame| matches!(frame.kind, FrameKind::Irq | FrameKind::Nmi))
-}
-
 /// In which functions a task waits for a condition: those that called the kernel's own to wait.
 pub(super) fn waits_in(scene: &Scene<'_>, at: VirtAddr) -> Option<String> {
     callers(scene.functions(scene.index_of(at)?))
@@ -268,27 +255,5 @@ mod tests {
             "waits for it in vfs_read ← ksys_read, which nobody has completed"
         );
         assert_eq!(says(LockKind::Mutex), "waits for it");
-    }
-
-    #[test]
-    fn an_interrupt_spins_only_if_it_came_before_the_spinning_began() {
-        let interrupted = |functions: &[&str]| {
-            let mut stage = Stage::new();
-            let index = stage.run("chain-7", 1, functions);
-            is_interrupted(&stage.scene(), index)
-        };
-        let spins = ["native_queued_spin_lock_slowpath", "_raw_spin_lock"];
-        let in_interrupt = [spins[0], spins[1], "tick_sched_timer", "<IRQ> vfs_read"];
-        assert!(interrupted(&in_interrupt));
-        assert!(!interrupted(&[
-            "nmi_handle",
-            "<IRQ> native_queued_spin_lock_slowpath",
-            "vfs_read"
-        ]));
-        let during = format!("<IRQ> {}", spins[0]);
-        assert!(!interrupted(&["tick_sched_timer", &during, spins[1], "vfs_read"]));
-        assert!(interrupted(&[spins[0], spins[1], "tick_sched_timer", &during, spins[1]]));
-        assert!(!interrupted(&["tick_sched_timer", "<IRQ> vfs_read"]));
-        assert!(!interrupted(&[spins[0], spins[1], "page_fault", "<EXC> vfs_read"]));
     }
 }

@@ -17,7 +17,7 @@ use super::{Confidence, Holder, Lock, LockKind, Mode, Spot, Why, api, doing};
 use crate::dump::VirtAddr;
 use crate::kernel::Task;
 use crate::unwind::{FrameKind, Register, Trace};
-use foldhash::HashSet;
+use foldhash::{HashMap, HashSet};
 use std::collections::BTreeMap;
 
 /// `PREEMPT_MASK`: how many times preemption is disabled; above it are interrupts.
@@ -28,7 +28,7 @@ const PREEMPT_MASK: u32 = 0xff;
 pub(super) fn add(
     scene: &Scene<'_>,
     lock: &mut Lock,
-    spinning: &HashSet<VirtAddr>,
+    spinning: &HashMap<VirtAddr, u32>,
     held: &[Held],
 ) -> Option<Cpus> {
     if !matches!(lock.kind, LockKind::Spinlock | LockKind::Rwlock)
@@ -39,13 +39,15 @@ pub(super) fn add(
         return None;
     }
     let waiters: HashSet<VirtAddr> = lock.waiters.iter().map(|waiter| waiter.task.at).collect();
+    let in_interrupt = lock.waiters.iter().filter(|waiter| waiter.in_interrupt);
+    let in_interrupt: HashSet<VirtAddr> = in_interrupt.map(|waiter| waiter.task.at).collect();
     let mut left = Vec::new();
     for (index, task) in scene.tasks.iter().enumerate().filter(|(_, task)| task.active) {
         let Ok(cpu) = task.cpu else { continue };
         let seen = Seen {
             waits: waiters.contains(&task.at),
-            spins: spinning.contains(&task.at),
-            interrupted: doing::is_interrupted(scene, index),
+            spins: spinning.get(&task.at).copied().unwrap_or(0),
+            interrupted: in_interrupt.contains(&task.at),
             idle: task.pid == 0,
             user: scene.traces.get(index).is_some_and(|trace| in_user_mode(scene, trace)),
             watchdog: panicked_over_a_hung_task(scene.functions(index)),
@@ -86,7 +88,7 @@ pub(super) fn add(
                 );
                 Why::new(count).at(Spot::Word(at))
             }
-            _ if seen.spins && !seen.waits => {
+            _ if seen.spins > 0 && !seen.waits => {
                 Why::new(format!("it runs on CPU {cpu} and spins for another lock"))
             }
             _ => Why::new(format!("it runs on CPU {cpu} and is in the kernel")),
@@ -132,7 +134,7 @@ fn confidence(left: &[Seen], which: usize, counts: bool) -> Confidence {
     let shown = |seen: &Seen| seen.took && counted(seen);
     let likely = match left {
         // One that spins gives nothing back; what merely runs may have nothing.
-        [only] => counts || only.took || (only.spins && !only.waits),
+        [only] => counts || only.took || (only.spins > 0 && !only.waits),
         _ => {
             left.get(which).is_some_and(shown)
                 && left.iter().filter(|seen| shown(seen)).count() == 1
@@ -146,8 +148,8 @@ fn confidence(left: &[Seen], which: usize, counts: bool) -> Confidence {
 struct Seen {
     /// Whether it waits for the lock in question.
     waits: bool,
-    /// Whether it spins, for whatever lock.
-    spins: bool,
+    /// For how many locks it spins: itself, and in interrupts.
+    spins: u32,
     /// Whether it is an interrupt that spins, and not what that interrupted.
     interrupted: bool,
     idle: bool,
@@ -168,7 +170,7 @@ struct Seen {
 impl Seen {
     /// How many times it has preemption disabled for no reason that is known.
     fn spare(&self) -> Option<u32> {
-        let mine = u32::from(self.idle) + u32::from(self.spins) + self.others;
+        let mine = u32::from(self.idle) + self.spins + self.others;
         self.count.map(|count| (count & PREEMPT_MASK).saturating_sub(mine))
     }
 
@@ -339,7 +341,7 @@ mod tests {
     /// It waits for the lock in question, spins for it and has counted it.
     const WAITS: Seen = Seen {
         waits: true,
-        spins: true,
+        spins: 1,
         interrupted: false,
         idle: false,
         user: false,
@@ -364,8 +366,10 @@ mod tests {
         // Being idle, spinning for another lock and holding others use the count up.
         assert_eq!(Seen { idle: true, ..runs(1) }.strikes(true), none);
         assert_eq!(Seen { idle: true, ..runs(2) }.strikes(true), None);
-        assert_eq!(Seen { spins: true, ..runs(1) }.strikes(true), none);
-        assert_eq!(Seen { spins: true, ..runs(2) }.strikes(true), None);
+        assert_eq!(Seen { spins: 1, ..runs(1) }.strikes(true), none);
+        assert_eq!(Seen { spins: 1, ..runs(2) }.strikes(true), None);
+        // So it does in an interrupt on top of that.
+        assert_eq!(Seen { spins: 2, ..runs(2) }.strikes(true), none);
         let others = Some("has preemption disabled for other locks, which its code shows");
         assert_eq!(Seen { others: 2, ..runs(2) }.strikes(true).as_deref(), others);
         assert_eq!(Seen { others: 2, ..runs(3) }.strikes(true), None);
@@ -413,8 +417,8 @@ mod tests {
         assert_eq!(of(&[runs(1)], false), [Possible]);
         assert_eq!(of(&[took(0)], false), [Likely]);
         // It spins for another lock, or for this one.
-        assert_eq!(of(&[Seen { spins: true, ..runs(0) }], false), [Likely]);
-        assert_eq!(of(&[Seen { spins: true, waits: true, ..runs(0) }], false), [Possible]);
+        assert_eq!(of(&[Seen { spins: 1, ..runs(0) }], false), [Likely]);
+        assert_eq!(of(&[Seen { spins: 1, waits: true, ..runs(0) }], false), [Possible]);
         assert_eq!(of(&[runs(1), runs(1)], true), [Possible, Possible]);
         assert_eq!(of(&[runs(1), took(1)], true), [Possible, Likely]);
         // Its count does not bear it out, or another's code may have taken it too.
@@ -489,7 +493,7 @@ mod tests {
 
     /// Who is left as a holder, and how sure that is; then what is said of the CPUs.
     fn left(stage: &Stage, lock: &mut Lock) -> (Vec<(String, Confidence)>, Option<String>) {
-        let spinning = lock.waiters.iter().map(|waiter| waiter.task.at).collect();
+        let spinning = lock.waiters.iter().map(|waiter| (waiter.task.at, 1)).collect();
         let cpus = add(&stage.scene(), lock, &spinning, &[]);
         let holders = lock.holders.iter().map(|it| (it.task.comm.to_string(), it.confidence));
         (holders.collect(), cpus.map(|cpus| cpus.struck))
@@ -522,7 +526,7 @@ mod tests {
     #[test]
     fn without_counts_the_only_one_left_is_likely_if_it_spins_for_another_lock() {
         let (stage, mut lock) = machine([0, 0, 0], &SPINS);
-        let spinning = stage.tasks.iter().skip(1).map(|task| task.at).collect();
+        let spinning = stage.tasks.iter().skip(1).map(|task| (task.at, 1)).collect();
         add(&stage.scene(), &mut lock, &spinning, &[]);
         let says = "it runs on CPU 1 and spins for another lock; not CPU 0 (is idle), not CPU 2 (spins for it)";
         assert_eq!(lock.holders[0].why.to_string(), says);
@@ -537,14 +541,9 @@ mod tests {
         assert!(struck.unwrap().contains("not CPU 2 (spins for it, in no interrupt)"));
         let (stage, mut lock) = machine([1, 0, 2], &SPINS);
         assert_eq!(left(&stage, &mut lock).0, [("mm-holder".to_owned(), Confidence::Likely)]);
-        let in_interrupt = [SPINS[0], SPINS[1], "tick_sched_timer", "<IRQ> vfs_read"];
-        let (stage, mut lock) = machine([1, 1, 2], &in_interrupt);
+        let (stage, mut lock) = machine([1, 1, 2], &SPINS);
+        lock.waiters[0].in_interrupt = true;
         assert_eq!(left(&stage, &mut lock).0.len(), 2);
-        // The timer that came while it spun itself does not.
-        let slow_path = format!("<IRQ> {}", SPINS[0]);
-        let (stage, mut lock) =
-            machine([1, 1, 2], &["ktime_get", &slow_path, SPINS[1], "vfs_read"]);
-        assert_eq!(left(&stage, &mut lock).0, [("mm-spinner".to_owned(), Confidence::Likely)]);
     }
 
     #[test]

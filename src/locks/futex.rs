@@ -155,6 +155,7 @@ pub(super) fn find(scene: &Scene<'_>, waits: &mut Waits) {
             mode: if pi || !lock.recorded.is_empty() { Mode::Excl } else { Mode::None },
             position: None,
             spinning: false,
+            in_interrupt: false,
             confidence,
             why: Why::new(format!(
                 "its futex_q at {queue}, on its own stack, is queued for this address{how}"

@@ -4,7 +4,7 @@
 //! time, so nearly everything is a tree; only shared locks (readers) fan out. Only claims that are
 //! certain or likely become edges: what is merely possible must not invent a deadlock.
 
-use super::{Confidence, Cycle, Lock, LockGraph, TaskRef};
+use super::{Confidence, Cycle, Lock, LockGraph, TaskRef, Waiter};
 use crate::dump::VirtAddr;
 use foldhash::{HashMap, HashSet};
 
@@ -25,8 +25,11 @@ impl Edges {
     pub(super) fn of(locks: &[Lock]) -> Edges {
         let mut edges = Edges { waits: HashMap::default(), holds: HashMap::default() };
         for (index, lock) in locks.iter().enumerate() {
-            for waiter in &lock.waiters {
-                if waiter.confidence != Confidence::Possible {
+            for waiter in lock.waiters.iter().filter(|w| w.confidence != Confidence::Possible) {
+                // What the task itself waits for comes before what an interrupt of it spins for.
+                if waiter.in_interrupt {
+                    edges.waits.entry(waiter.task.at).or_insert(index);
+                } else {
                     edges.waits.insert(waiter.task.at, index);
                 }
             }
@@ -39,9 +42,17 @@ impl Edges {
         edges
     }
 
-    /// The locks that the waiters of `lock` hold: what is held up behind it.
-    fn behind<'a>(&'a self, lock: &'a Lock) -> impl Iterator<Item = usize> + 'a {
-        lock.waiters.iter().filter_map(|waiter| self.holds.get(&waiter.task.at)).flatten().copied()
+    /// Those who wait for the lock of this number, but for an interrupt of a task that itself waits for
+    /// another one: each task waits once.
+    fn waiters<'a>(&'a self, number: usize, lock: &'a Lock) -> impl Iterator<Item = &'a Waiter> {
+        let elsewhere = move |at| self.waits.get(at).is_some_and(|at| *at != number);
+        lock.waiters.iter().filter(move |it| !(it.in_interrupt && elsewhere(&it.task.at)))
+    }
+
+    /// The locks that these waiters hold: what is held up behind it.
+    fn behind<'a>(&'a self, number: usize, lock: &'a Lock) -> impl Iterator<Item = usize> + 'a {
+        let waiters = self.waiters(number, lock);
+        waiters.filter_map(|waiter| self.holds.get(&waiter.task.at)).flatten().copied()
     }
 }
 
@@ -50,15 +61,18 @@ impl Edges {
 pub(super) fn count_blocked(locks: &mut [Lock], edges: &Edges) {
     let behind: Vec<Vec<usize>> = locks
         .iter()
-        .map(|lock| {
-            let mut behind: Vec<usize> = edges.behind(lock).collect();
+        .enumerate()
+        .map(|(number, lock)| {
+            let mut behind: Vec<usize> = edges.behind(number, lock).collect();
             behind.sort_unstable();
             behind.dedup();
             behind
         })
         .collect();
     // A task waits for one lock only, so the tasks behind a set of locks are the sum of their waiters.
-    let waiting: Vec<usize> = locks.iter().map(|lock| lock.waiters.len()).collect();
+    let waiting = locks.iter().enumerate();
+    let waiting: Vec<usize> =
+        waiting.map(|(number, lock)| edges.waiters(number, lock).count()).collect();
     for (lock, blocks) in locks.iter_mut().zip(sums_behind(&behind, &waiting)) {
         lock.blocks = blocks;
     }
@@ -126,8 +140,8 @@ fn blocked_by(held: &[usize], locks: &[Lock], edges: &Edges) -> usize {
     while let Some(at) = todo.pop() {
         let Some(lock) = locks.get(at).filter(|_| seen.insert(at)) else { continue };
         // A task waits for one lock only.
-        blocked += lock.waiters.len();
-        todo.extend(edges.behind(lock));
+        blocked += edges.waiters(at, lock).count();
+        todo.extend(edges.behind(at, lock));
     }
     blocked
 }
@@ -446,6 +460,20 @@ mod tests {
     fn a_task_that_waits_for_what_it_holds_is_a_cycle_of_one() {
         let (graph, _) = graph(vec![lock(0xa, &[(1, Certain)], &[1, 2])]);
         assert_eq!(cycle_pids(&graph), [[1]]);
+    }
+
+    #[test]
+    fn a_task_waits_for_what_it_wants_itself_and_not_for_what_an_interrupt_of_it_spins_for() {
+        for order in [[0, 1], [1, 0]] {
+            let mut interrupts = lock(0xa, &[(2, Likely)], &[1, 3]);
+            interrupts.waiters[0].in_interrupt = true;
+            let own = lock(0xb, &[(4, Likely)], &[1]);
+            let locks = order.map(|n| [interrupts.clone(), own.clone()][n].clone());
+            let (graph, edges) = graph(locks.to_vec());
+            assert_eq!(edges.waits[&task(1).at], order[1]);
+            let blocks = order.map(|n| graph.locks[n].blocks);
+            assert_eq!(blocks, [1, 1], "each task is counted once");
+        }
     }
 
     #[test]

@@ -240,6 +240,7 @@ impl<'a> Search<'a, '_> {
             mode,
             position: None,
             spinning: false,
+            in_interrupt: false,
             confidence,
             why,
         });
@@ -323,6 +324,7 @@ fn queued(scene: &Scene<'_>, queue: &Queue, members: &[Member]) -> Vec<Queued> {
             mode: mode(scene.memory(), queue, member.waiter),
             position: u32::try_from(position).ok(),
             spinning: false,
+            in_interrupt: false,
             confidence: Confidence::Certain,
             why: why.at(Spot::Object { ty: queue.waiter_ty, at: member.waiter }),
         }
@@ -387,6 +389,7 @@ mod tests {
             mode: Mode::Excl,
             position: None,
             spinning: false,
+            in_interrupt: false,
             confidence: Confidence::Certain,
             why: Why::default(),
         };

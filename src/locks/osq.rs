@@ -218,7 +218,7 @@ fn in_words(place: usize, of: usize, cpu: u32) -> String {
 }
 
 fn queued(task: usize, mode: Mode, confidence: Confidence, why: Why) -> Queued {
-    Queued { task, mode, position: None, spinning: true, confidence, why }
+    Queued { task, mode, position: None, spinning: true, in_interrupt: false, confidence, why }
 }
 
 /// The task that runs on a CPU.
@@ -444,6 +444,7 @@ mod tests {
         let mut waits = Waits::default();
         let sleeper = Queued {
             spinning: false,
+            in_interrupt: false,
             ..queued(sleeps, Mode::Excl, Confidence::Certain, Why::default())
         };
         let mutex = Found::new(LockKind::Mutex, VirtAddr(lock));
@@ -472,6 +473,7 @@ mod tests {
         let mut waits = Waits::default();
         let listed = Queued {
             spinning: false,
+            in_interrupt: false,
             position: Some(1),
             ..queued(first, Mode::Excl, Confidence::Certain, Why::new("listed"))
         };
@@ -500,6 +502,7 @@ mod tests {
         let sleeps = stage.enter("rws2-writer1", &["schedule", "rwsem_down_write_slowpath"]);
         let sleeper = Queued {
             spinning: false,
+            in_interrupt: false,
             ..queued(sleeps, Mode::Write, Confidence::Certain, Why::default())
         };
         let rwsem = Found::new(LockKind::Rwsem, VirtAddr(lock));

@@ -147,6 +147,7 @@ pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, waits: &mut Waits) {
             mode,
             position: layout.order.place(line, waiter),
             spinning: false,
+            in_interrupt: false,
             confidence: Confidence::Certain,
             why: Why::new(format!(
                 "its pi_blocked_on is the rt_mutex_waiter at {waiter} for this lock"
@@ -228,6 +229,7 @@ fn writers(scene: &Scene<'_>, code: &Code<'_>, found: &mut HashMap<(LockKind, Vi
             mode: Mode::Write,
             position: Some(0),
             spinning: false,
+            in_interrupt: false,
             confidence,
             why: why.then("it waits for the readers to leave"),
         });
@@ -326,6 +328,7 @@ mod tests {
                 mode: Mode::Write,
                 position: *position,
                 spinning: false,
+                in_interrupt: false,
                 confidence: Confidence::Certain,
                 why: Why::default(),
             };

@@ -15,7 +15,9 @@ use super::waiting::{Found, Queued, Waits};
 use super::{LockKind, Mode, api, asked};
 use crate::dump::VirtAddr;
 use crate::memory::VirtualMemory;
+use crate::unwind::{Frame, FrameKind};
 use foldhash::HashMap;
+use std::ops::Range;
 
 /// MCS nodes of one CPU: task, soft interrupt, interrupt, NMI.
 const NODES: u64 = 4;
@@ -41,36 +43,44 @@ pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, waits: &mut Waits) {
     let tickets = Tickets::probe(scene.session.types());
     for (index, task) in scene.tasks.iter().enumerate().filter(|(_, task)| task.active) {
         let functions = scene.functions(index);
-        let Some((kind, mode, on_word)) = spins_for(functions, tickets.is_some()) else {
-            continue;
-        };
-        let Some(asked) = asked::argument(scene, code, index, api::is_spinning) else {
-            let function = functions.iter().find(|name| api::is_spinning(api::base_name(name)));
-            waits.untied.push(super::waiting::Untied {
+        // An interrupt may spin on top of what spins itself.
+        for context in contexts(scene, index) {
+            let of_context = functions.get(context.frames.clone()).unwrap_or_default();
+            let Some((kind, mode, on_word)) = spins_for(of_context, tickets.is_some()) else {
+                continue;
+            };
+            let from = context.frames.start;
+            let asked = asked::argument_from(scene, code, index, from, api::is_spinning);
+            let Some(asked) = asked else {
+                let function =
+                    of_context.iter().find(|name| api::is_spinning(api::base_name(name)));
+                waits.untied.push(super::waiting::Untied {
+                    task: index,
+                    why: format!(
+                        "it spins in {}, and neither its registers nor its caller's code tell for which lock",
+                        function.copied().unwrap_or("a lock's slow path")
+                    ),
+                });
+                continue;
+            };
+            let queued = Queued {
                 task: index,
-                why: format!(
-                    "it spins in {}, and neither its registers nor its caller's code tell for which lock",
-                    function.copied().unwrap_or("a lock's slow path")
-                ),
+                mode,
+                position: None,
+                spinning: true,
+                in_interrupt: context.is_interrupt,
+                confidence: asked.confidence(),
+                why: asked.why.and("and spins"),
+            };
+            let cpu = task.cpu.as_ref().ok().copied();
+            let ticket = tickets.and_then(|tickets| ticket(scene, code, tickets, index, from));
+            found.entry((kind, VirtAddr(asked.value))).or_default().push(Spinner {
+                queued,
+                cpu,
+                on_word,
+                ticket,
             });
-            continue;
-        };
-        let queued = Queued {
-            task: index,
-            mode,
-            position: None,
-            spinning: true,
-            confidence: asked.confidence(),
-            why: asked.why.and("and spins"),
-        };
-        let cpu = task.cpu.as_ref().ok().copied();
-        let ticket = tickets.and_then(|tickets| ticket(scene, code, tickets, index));
-        found.entry((kind, VirtAddr(asked.value))).or_default().push(Spinner {
-            queued,
-            cpu,
-            on_word,
-            ticket,
-        });
+        }
     }
     let nodes = Nodes::find(scene);
     for ((kind, at), spinners) in found {
@@ -84,9 +94,35 @@ pub(super) fn find(scene: &Scene<'_>, code: &Code<'_>, waits: &mut Waits) {
     }
 }
 
-/// The ticket that a spinning task has drawn.
-fn ticket(scene: &Scene<'_>, code: &Code<'_>, tickets: Tickets, index: usize) -> Option<u32> {
-    let frames = &scene.traces.get(index)?.frames;
+/// What a CPU does at one level: the task itself, or an interrupt.
+struct Context {
+    /// Its frames.
+    frames: Range<usize>,
+    is_interrupt: bool,
+}
+
+/// The levels of what the CPU of a running task does, an interrupt before what it interrupted.
+fn contexts(scene: &Scene<'_>, index: usize) -> Vec<Context> {
+    let frames = scene.traces.get(index).map_or(&[][..], |trace| &trace.frames);
+    let is_interrupted = |frame: &Frame| matches!(frame.kind, FrameKind::Irq | FrameKind::Nmi);
+    let later = frames.iter().enumerate().skip(1).filter(|(_, frame)| is_interrupted(frame));
+    let starts: Vec<usize> = std::iter::once(0).chain(later.map(|(number, _)| number)).collect();
+    let ends = starts.iter().skip(1).copied().chain([frames.len()]);
+    let last = starts.len() - 1;
+    let context =
+        |(number, (start, end))| Context { frames: start..end, is_interrupt: number < last };
+    starts.iter().copied().zip(ends).enumerate().map(context).collect()
+}
+
+/// The ticket that a spinning task has drawn, in the frames that are not inside of `from`.
+fn ticket(
+    scene: &Scene<'_>,
+    code: &Code<'_>,
+    tickets: Tickets,
+    index: usize,
+    from: usize,
+) -> Option<u32> {
+    let frames = scene.traces.get(index)?.frames.get(from..)?;
     let frame = frames.iter().find(|frame| {
         let name = scene.session.symbolize(frame.lookup_pc());
         name.is_some_and(|found| api::is_spin_loop(api::base_name(found.symbol.name)))
@@ -331,6 +367,7 @@ mod tests {
             mode: Mode::Excl,
             position: None,
             spinning: true,
+            in_interrupt: false,
             confidence: Confidence::Likely,
             why: Why::new("it spins"),
         };
@@ -414,5 +451,29 @@ mod tests {
             unknown(&[0, 1]),
             ["the order of some of those who spin for it could not be told"]
         );
+    }
+
+    /// For each level of what the CPU does: its functions, and whether it is an interrupt.
+    fn levels(functions: &[&str]) -> Vec<(usize, bool)> {
+        let mut stage = Stage::new();
+        let index = stage.run("chain-7", 1, functions);
+        let contexts = contexts(&stage.scene(), index);
+        contexts.iter().map(|context| (context.frames.len(), context.is_interrupt)).collect()
+    }
+
+    #[test]
+    fn an_interrupt_is_told_from_what_it_interrupted() {
+        let slow = "native_queued_spin_lock_slowpath";
+        assert_eq!(levels(&[slow, "_raw_spin_lock", "vfs_read"]), [(3, false)]);
+        assert_eq!(
+            levels(&["tick_sched_timer", "<IRQ> vfs_read", "ksys_read"]),
+            [(1, true), (2, false)]
+        );
+        assert_eq!(levels(&["nmi_handle", "<NMI> vfs_read"]), [(1, true), (1, false)]);
+        // A fault is the task's own doing.
+        assert_eq!(levels(&["page_fault", "<EXC> vfs_read"]), [(2, false)]);
+        let three = ["nmi_handle", "<NMI> tick_sched_timer", "<IRQ> vfs_read"];
+        assert_eq!(levels(&three), [(1, true), (1, true), (1, false)]);
+        assert_eq!(levels(&[]), [(0, false)]);
     }
 }

@@ -218,7 +218,15 @@ fn percpu_writer(scene: &Scene<'_>, code: &Code<'_>, index: usize) -> Option<(Vi
     let position = Some(1);
     Some((
         at,
-        Queued { task: index, mode: Mode::Write, position, spinning: false, confidence, why },
+        Queued {
+            task: index,
+            mode: Mode::Write,
+            position,
+            spinning: false,
+            in_interrupt: false,
+            confidence,
+            why,
+        },
     ))
 }
 
@@ -298,7 +306,7 @@ fn sort(
     };
     let queued = |task, mode, position, why| {
         let confidence = Confidence::Certain;
-        Queued { task, mode, position, spinning: false, confidence, why }
+        Queued { task, mode, position, spinning: false, in_interrupt: false, confidence, why }
     };
     let mut found = Vec::new();
     for (position, &(task, node)) in (1..).zip(members) {
@@ -365,6 +373,7 @@ fn bit_waiter(
             mode: if is_folio && locks() { Mode::Excl } else { Mode::None },
             position: None,
             spinning: false,
+            in_interrupt: false,
             confidence: Confidence::Certain,
             why,
         },

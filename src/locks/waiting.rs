@@ -23,6 +23,8 @@ pub(super) struct Queued {
     pub(super) mode: Mode,
     pub(super) position: Option<u32>,
     pub(super) spinning: bool,
+    /// Whether it is an interrupt on its CPU that spins.
+    pub(super) in_interrupt: bool,
     pub(super) confidence: Confidence,
     pub(super) why: Why,
 }
