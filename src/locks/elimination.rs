@@ -546,6 +546,69 @@ mod tests {
         assert_eq!(left(&stage, &mut lock).0.len(), 2);
     }
 
+    /// That the code of a task of [`machine`] may have taken the lock.
+    fn took(task: usize, lock: &Lock, interrupted: bool) -> Held {
+        Held {
+            task,
+            kind: LockKind::Spinlock,
+            mode: Mode::Excl,
+            at: Some(lock.at),
+            sure: false,
+            interrupted,
+            how: How::default(),
+        }
+    }
+
+    #[test]
+    fn whoever_waits_may_have_taken_the_lock_only_before_it_was_interrupted() {
+        let holders = |interrupted| -> Vec<String> {
+            let (stage, mut lock) = machine([0, 0, 0], &SPINS);
+            lock.waiters[0].in_interrupt = true;
+            let spinning = lock.waiters.iter().map(|waiter| (waiter.task.at, 1)).collect();
+            let held = [took(2, &lock, interrupted)];
+            add(&stage.scene(), &mut lock, &spinning, &held);
+            lock.holders.iter().map(|holder| holder.task.comm.to_string()).collect()
+        };
+        assert_eq!(holders(false), ["mm-spinner"]);
+        assert_eq!(holders(true), ["mm-spinner", "mm-holder"]);
+    }
+
+    #[test]
+    fn a_register_with_the_address_is_a_trace_but_for_whoever_waits_with_it() {
+        let says = |counts, task: usize, in_interrupt| {
+            let (mut stage, mut lock) = machine(counts, &SPINS);
+            lock.waiters[0].in_interrupt = in_interrupt;
+            stage.traces[task].frames[0].registers.set(Register::Rbx, Some(lock.at.0));
+            left(&stage, &mut lock);
+            lock.holders[0].why.to_string().contains("RBX of its frame #0 holds the lock's address")
+        };
+        assert!(says([1, 1, 1], 1, false));
+        assert!(!says([1, 0, 2], 2, false));
+        assert!(says([1, 0, 2], 2, true));
+    }
+
+    #[test]
+    fn what_its_code_tells_of_a_candidate_is_kept_if_it_may_have_taken_the_lock() {
+        let says = |held: &dyn Fn(&Lock) -> Vec<Held>| {
+            let (stage, mut lock) = machine([1, 1, 1], &SPINS);
+            lock.holders.push(Holder {
+                task: crate::locks::analysis::task_ref(&stage.tasks[1]),
+                mode: Mode::Excl,
+                confidence: Confidence::Possible,
+                why: Why::new("its code asked for it"),
+            });
+            let spinning = lock.waiters.iter().map(|waiter| (waiter.task.at, 1)).collect();
+            let held = held(&lock);
+            add(&stage.scene(), &mut lock, &spinning, &held);
+            lock.holders.iter().map(|holder| holder.why.to_string()).collect::<Vec<_>>()
+        };
+        let with = says(&|lock| vec![took(1, lock, false)]);
+        assert!(with.len() == 1 && with[0].starts_with("its code asked for it"), "{with:?}");
+        assert!(with[0].contains("preemption disabled 1 time(s) more"), "{with:?}");
+        let without = says(&|_| Vec::new());
+        assert!(without.len() == 1 && without[0].starts_with("it runs on CPU 1"), "{without:?}");
+    }
+
     #[test]
     fn a_free_lock_and_one_whose_holder_is_known_are_left_alone() {
         let (stage, mut lock) = machine([1, 1, 1], &SPINS);
@@ -553,6 +616,9 @@ mod tests {
         assert_eq!(left(&stage, &mut lock), (Vec::new(), None));
         let (stage, mut lock) = machine([1, 1, 1], &SPINS);
         lock.kind = LockKind::Mutex;
+        assert_eq!(left(&stage, &mut lock), (Vec::new(), None));
+        let (stage, mut lock) = machine([1, 1, 1], &SPINS);
+        lock.waiters.clear();
         assert_eq!(left(&stage, &mut lock), (Vec::new(), None));
     }
 
