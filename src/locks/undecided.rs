@@ -390,6 +390,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_missing_of_a_cpu_that_waits_itself_would_decide_nothing() {
+        let mut stage = Stage::new();
+        let index = stage.run("chain-7", 1, &["vfs_read"]);
+        stage.traces[index].end = crate::unwind::End::Cut("no table".to_owned());
+        let mut spinlock = lock("l", Spinlock, &[], &[2]);
+        let all = wanted_of_spinning(&stage.scene(), &spinlock);
+        assert!(all.iter().any(|it| it.contains("CPU 1") && it.contains("no table")), "{all:?}");
+        spinlock.waiters[0].task = crate::locks::analysis::task_ref(&stage.tasks[index]);
+        let others = wanted_of_spinning(&stage.scene(), &spinlock);
+        assert_eq!(others, ["a kernel with CONFIG_DEBUG_SPINLOCK, which records the owner"]);
+    }
+
+    #[test]
     fn what_would_decide_it_depends_on_the_kind_of_lock() {
         let mut stage = Stage::new();
         stage.enter("chain-7", &[]);
