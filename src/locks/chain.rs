@@ -22,11 +22,12 @@ pub(super) fn told(
         return None;
     }
     let mut best: Option<(usize, String)> = None;
-    let waits: HashMap<VirtAddr, (&Lock, &Waiter)> = graph
-        .locks
-        .iter()
-        .flat_map(|lock| lock.waiters.iter().map(move |waiter| (waiter.task.at, (lock, waiter))))
-        .collect();
+    let claim = |(task, (lock, waiter))| {
+        let lock: &Lock = graph.locks.get(lock)?;
+        Some((task, (lock, lock.waiters.get(waiter)?)))
+    };
+    let waits: HashMap<VirtAddr, (&Lock, &Waiter)> =
+        graph.waits().into_iter().filter_map(claim).collect();
     let mut hung: Vec<&Waiter> = waits.values().map(|(_, waiter)| *waiter).collect();
     let complained: Vec<u32> = complaints.tasks().collect();
     hung.retain(|waiter| complained.contains(&waiter.task.pid));

@@ -1,7 +1,8 @@
 //! Who waits for whom: cycles, root blockers, and how many tasks each lock holds up.
 //!
 //! The graph runs from a waiting task over the lock to its holders. A task waits for one lock at a
-//! time, so nearly everything is a tree; only shared locks (readers) fan out. Only claims that are
+//! time (what an interrupt of it spins for meanwhile is not its own wait), so nearly everything is a
+//! tree; only shared locks (readers) fan out. Only claims that are
 //! certain or likely become edges: what is merely possible must not invent a deadlock.
 
 use super::{Confidence, Cycle, Lock, LockGraph, TaskRef, Waiter};
@@ -12,6 +13,36 @@ use foldhash::{HashMap, HashSet};
 const CYCLES_OF_ONE_KNOT: usize = 16;
 /// From at most this many of a knot's tasks a cycle is looked for: each look may pass all of them.
 const STARTS_IN_ONE_KNOT: usize = 256;
+
+/// What each task waits for, lock and waiter by their numbers, of those waiters that count. What the
+/// task itself wants comes before what an interrupt of it spins for.
+pub(super) fn waits(
+    locks: &[Lock],
+    counts: impl Fn(&Waiter) -> bool,
+) -> HashMap<VirtAddr, (usize, usize)> {
+    let mut waits = HashMap::default();
+    for interrupts in [false, true] {
+        for (number, lock) in locks.iter().enumerate() {
+            let waiters = lock.waiters.iter().enumerate();
+            for (place, waiter) in waiters.filter(|(_, it)| it.in_interrupt == interrupts) {
+                if counts(waiter) {
+                    waits.entry(waiter.task.at).or_insert((number, place));
+                }
+            }
+        }
+    }
+    waits
+}
+
+impl LockGraph {
+    /// What each task waits for, by the address of its `task_struct`: the positions of the lock in
+    /// [`LockGraph::locks`] and of the claim among its waiters. What the task itself wants comes
+    /// before what an interrupt of it spins for.
+    #[must_use]
+    pub fn waits(&self) -> HashMap<VirtAddr, (usize, usize)> {
+        waits(&self.locks, |_| true)
+    }
+}
 
 /// The edges of the graph, by index of the lock.
 pub(super) struct Edges {
@@ -24,15 +55,9 @@ pub(super) struct Edges {
 impl Edges {
     pub(super) fn of(locks: &[Lock]) -> Edges {
         let mut edges = Edges { waits: HashMap::default(), holds: HashMap::default() };
+        let sure = waits(locks, |waiter| waiter.confidence != Confidence::Possible);
+        edges.waits.extend(sure.into_iter().map(|(task, (lock, _))| (task, lock)));
         for (index, lock) in locks.iter().enumerate() {
-            for waiter in lock.waiters.iter().filter(|w| w.confidence != Confidence::Possible) {
-                // What the task itself waits for comes before what an interrupt of it spins for.
-                if waiter.in_interrupt {
-                    edges.waits.entry(waiter.task.at).or_insert(index);
-                } else {
-                    edges.waits.insert(waiter.task.at, index);
-                }
-            }
             for holder in &lock.holders {
                 if holder.confidence != Confidence::Possible {
                     edges.holds.entry(holder.task.at).or_default().push(index);
@@ -471,6 +496,7 @@ mod tests {
             let locks = order.map(|n| [interrupts.clone(), own.clone()][n].clone());
             let (graph, edges) = graph(locks.to_vec());
             assert_eq!(edges.waits[&task(1).at], order[1]);
+            assert_eq!(graph.waits()[&task(1).at], (order[1], 0));
             let blocks = order.map(|n| graph.locks[n].blocks);
             assert_eq!(blocks, [1, 1], "each task is counted once");
         }

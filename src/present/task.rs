@@ -30,10 +30,9 @@ impl TaskRow {
     #[must_use]
     pub fn join(tasks: &[Task], graph: Option<&LockGraph>) -> Vec<TaskRow> {
         let mut names = HashMap::default();
-        for lock in graph.iter().flat_map(|graph| &graph.locks) {
-            for waiter in &lock.waiters {
-                names.entry(waiter.task.at).or_insert(lock.name.as_str());
-            }
+        if let Some(graph) = graph {
+            let name = |lock: usize| graph.locks.get(lock).map_or("", |lock| lock.name.as_str());
+            names.extend(graph.waits().into_iter().map(|(task, (lock, _))| (task, name(lock))));
         }
         for other in graph.iter().flat_map(|graph| &graph.others) {
             names.entry(other.task.at).or_insert(other.on.as_str());

@@ -17,11 +17,8 @@ pub(crate) struct Ties {
 
 impl Ties {
     pub(crate) fn of(graph: &LockGraph) -> Ties {
-        let mut ties = Ties::default();
+        let mut ties = Ties { waits: graph.waits(), ..Ties::default() };
         for (lock, entry) in graph.locks.iter().enumerate() {
-            for (waiter, claim) in entry.waiters.iter().enumerate() {
-                ties.waits.entry(claim.task.at).or_insert((lock, waiter));
-            }
             for (holder, claim) in entry.holders.iter().enumerate() {
                 let of = if holds_it(claim) { &mut ties.holds } else { &mut ties.may_hold };
                 of.entry(claim.task.at).or_default().push((lock, holder));
